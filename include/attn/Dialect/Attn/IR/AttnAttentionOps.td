@@ -1,0 +1,134 @@
+//===- AttnAttentionOps.td - Attention and the merge of its parts ---------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef ATTN_ATTENTION_OPS_TD
+#define ATTN_ATTENTION_OPS_TD
+
+include "attn/Dialect/Attn/IR/AttnDialect.td"
+include "attn/Dialect/Attn/IR/AttnEnums.td"
+include "attn/Dialect/Attn/IR/AttnInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Attn_AttentionOp : Attn_Op<"attention", [
+    Pure, AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface,
+                              ["reifyResultShapes"]>]> {
+  let summary = "scaled dot product attention under a mask";
+  let description = [{
+    For each batch `b`, head `h` and query row `i`, with `g = h / (H / Hkv)`
+    and the position `p = i + query_offset[b]`:
+
+        s[j] = softmax_scale * dot(query[b,h,i,:], key[b,g,j,:])
+        s[j] = softcap * tanh(s[j] / softcap)                 if softcap
+        s[j] = s[j] + bias[b,h,i,j]                           if bias
+        output[b,h,i,:] = sum_j softmax(s)[j] * value[b,g,j,:]
+
+    where `j` runs over the keys that are kept: `j < kv_lengths[b]`,
+    `keep[b,h,i,j]`, and `mask` at `(p, j)`, as far as each is given. A row
+    that keeps no key yields zeros and an `lse` of minus infinity.
+    `bias_order = #attn.bias_order<before_softcap>` adds the bias before the
+    softcap.
+
+    | Name           | Shape               | Meaning                          |
+    |----------------|---------------------|----------------------------------|
+    | `query`        | `[B, H, Sq, D]`     | `Hkv` divides `H`                |
+    | `key`          | `[B, Hkv, Skv, D]`  | element type of `query`          |
+    | `value`        | `[B, Hkv, Skv, Dv]` | element type of `query`          |
+    | `bias`         | `[B, H, Sq, Skv]`   | added to scores; any dimension may be 1 |
+    | `keep`         | `[B, H, Sq, Skv]` i1| true = attend; any dimension may be 1 |
+    | `kv_lengths`   | `[B]`               | valid keys of each batch entry   |
+    | `query_offset` | index or `[B]`      | position of query row 0; 0 when absent |
+    | `sink_logits`  | `[H]`               | one more logit in each softmax denominator |
+    | `mask_operands`|                     | what `mask` reads at run time    |
+    | `output`       | `[B, H, Sq, Dv]`    | element type of `query`          |
+    | `lse`          | `[B, H, Sq]`        | natural log of the softmax denominator, sink included; f64 for f64 inputs, else f32 |
+
+    Scores, softmax and sums are computed in `softmax_precision`, by default
+    f32 (f64 for f64 inputs). `softmax_scale` is `1 / sqrt(D)` when absent. A
+    NaN in a row's kept scores makes that row NaN.
+
+    Sources: arXiv:1706.03762 (attention), arXiv:2205.14135 (`lse`),
+    arXiv:2305.13245 (grouped heads), arXiv:2408.00118 (softcap).
+
+    Example:
+    ```mlir
+    %o = attn.attention %q, %k, %v mask(#attn.causal)
+      : tensor<1x8x512x64xf16>, tensor<1x2x512x64xf16>, tensor<1x2x512x64xf16>
+      -> tensor<1x8x512x64xf16>
+    ```
+  }];
+  let arguments = (ins
+    Attn_FloatTensor4D:$query, Attn_FloatTensor4D:$key,
+    Attn_FloatTensor4D:$value,
+    Optional<Attn_FloatTensor4D>:$bias,
+    Optional<Attn_BoolTensor4D>:$keep,
+    Optional<Attn_IndexTensor1D>:$kv_lengths,
+    Optional<AnyTypeOf<[Index, Attn_IndexTensor1D]>>:$query_offset,
+    Optional<Attn_FloatTensor1D>:$sink_logits,
+    Variadic<AnyRankedTensor>:$mask_operands,
+    OptionalAttr<Attn_MaskAttrInterface>:$mask,
+    OptionalAttr<F64Attr>:$softmax_scale,
+    OptionalAttr<F64Attr>:$softcap,
+    DefaultValuedAttr<Attn_BiasOrderAttr,
+                      "::mlir::attn::BiasOrder::AfterSoftcap">:$bias_order,
+    OptionalAttr<TypeAttr>:$softmax_precision);
+  let results = (outs Attn_FloatTensor4D:$output, Optional<Attn_LseTensor>:$lse);
+  let assemblyFormat = [{
+    $query `,` $key `,` $value
+    oilist( `mask` `(` $mask (`,` $mask_operands^ `:` type($mask_operands))? `)`
+          | `bias` `(` $bias `:` type($bias) `)`
+          | `keep` `(` $keep `:` type($keep) `)`
+          | `kv_lengths` `(` $kv_lengths `:` type($kv_lengths) `)`
+          | `query_offset` `(` $query_offset `:` type($query_offset) `)`
+          | `sinks` `(` $sink_logits `:` type($sink_logits) `)` )
+    attr-dict `:` type($query) `,` type($key) `,` type($value)
+    `->` type($output) (`,` type($lse)^)?
+  }];
+  let extraClassDeclaration = [{
+    /// The scale in force: the attribute, or 1 / sqrt(D).
+    double getEffectiveScale();
+    /// The type in which scores and softmax are computed.
+    ::mlir::FloatType getComputeType();
+    /// Query heads per key/value head, when both are static.
+    std::optional<int64_t> getGroupSize();
+  }];
+  let hasVerifier = 1;
+  let hasCanonicalizer = 1;
+}
+
+def Attn_MergeOp : Attn_Op<"merge", [
+    Pure, SameVariadicOperandSize,
+    DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface,
+                              ["reifyResultShapes"]>]> {
+  let summary = "attention over the union of disjoint key sets";
+  let description = [{
+    Combines partial results over disjoint sets of keys:
+
+        lse    = log(sum_n exp(lses[n]))
+        output = sum_n exp(lses[n] - lse) * outputs[n]
+
+    A part whose `lse` is minus infinity contributes nothing; where all are,
+    the output is 0 and `lse` minus infinity. Split decoding and ring
+    attention end with this step (arXiv:2205.14135 appendix B,
+    arXiv:2310.01889).
+
+    | Name      | Shape            |
+    |-----------|------------------|
+    | `outputs` | `[B, H, Sq, Dv]` |
+    | `lses`    | `[B, H, Sq]`     |
+
+    Example:
+    ```mlir
+    %o, %l = attn.merge (%o0, %l0), (%o1, %l1)
+      : tensor<1x8x16x64xf32>, tensor<1x8x16xf32>
+    ```
+  }];
+  let arguments = (ins Variadic<Attn_FloatTensor4D>:$outputs,
+                       Variadic<Attn_LseTensor>:$lses);
+  let results = (outs Attn_FloatTensor4D:$output, Attn_LseTensor:$lse);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+  let hasFolder = 1;
+}
+
+#endif // ATTN_ATTENTION_OPS_TD

@@ -1,0 +1,58 @@
+//===- AttnInterfaces.td - Interfaces that passes drive -------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef ATTN_INTERFACES_TD
+#define ATTN_INTERFACES_TD
+
+include "mlir/IR/OpBase.td"
+
+def Attn_MaskAttrInterface : AttrInterface<"MaskAttrInterface"> {
+  let cppNamespace = "::mlir::attn";
+  let description = [{
+    Which (query, key) pairs an attention keeps. Passes and targets see a mask
+    only through these methods. Index arithmetic is on `OpFoldResult`: with
+    constant arguments nothing is built and the results are constants, which
+    is how a tile is classified at compile time.
+
+    The three answers must agree: a pair in `fullIntervals` is kept, a pair
+    outside `visitIntervals` is not. The property test in
+    `test/unit/Dialect/MaskTest.cpp` checks every kind and random
+    compositions of them.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+        The predicate: an `i1` that says whether the pair `point` is kept.
+      }], "::mlir::OpFoldResult", "keep",
+      (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+           "const ::mlir::attn::MaskPoint &":$point)>,
+    InterfaceMethod<[{
+        Half-open key intervals that cover every kept pair of the query tile.
+        They may overlap and may reach beyond the keys; the caller clips.
+      }], "::mlir::attn::KeyIntervals", "visitIntervals",
+      (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+           "const ::mlir::attn::MaskTile &":$tile)>,
+    InterfaceMethod<[{
+        Half-open key intervals in which every pair of the query tile is kept.
+        An empty list is always a correct answer.
+      }], "::mlir::attn::KeyIntervals", "fullIntervals",
+      (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+           "const ::mlir::attn::MaskTile &":$tile)>,
+    InterfaceMethod<[{
+        How many operands of the attention this mask reads at run time. A
+        composed mask hands its operands to its members in order.
+      }], "unsigned", "getNumMaskOperands", (ins),
+      /*methodBody=*/"", /*defaultImplementation=*/"return 0;">,
+    InterfaceMethod<[{
+        Checks the mask against the attention that carries it: number of
+        heads, types and shapes of its operands. `emit` starts the diagnostic.
+      }], "::llvm::LogicalResult", "verifyMask",
+      (ins "const ::mlir::attn::MaskUse &":$use,
+           "::llvm::function_ref<::mlir::InFlightDiagnostic()>":$emit),
+      /*methodBody=*/"", /*defaultImplementation=*/"return ::mlir::success();">,
+    InterfaceMethod<[{
+        An equal mask in its simplest form, or the mask itself.
+      }], "::mlir::Attribute", "simplify", (ins),
+      /*methodBody=*/"", /*defaultImplementation=*/"return $_attr;">
+  ];
+}
+
+#endif // ATTN_INTERFACES_TD

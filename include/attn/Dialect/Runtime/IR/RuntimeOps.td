@@ -1,0 +1,45 @@
+//===- RuntimeOps.td - What the runtime supplies to compiled code ---------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef ATTN_RUNTIME_OPS_TD
+#define ATTN_RUNTIME_OPS_TD
+
+include "mlir/IR/OpBase.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def AttnRT_Dialect : Dialect {
+  let name = "attn_rt";
+  let cppNamespace = "::mlir::attn::rt";
+  let summary = "what the runtime supplies to compiled code";
+  let description = [{
+    Weights that stay in the model's file, and calls into the runtime's
+    libraries. A module reaches this dialect when a frontend names a weight;
+    the other operations appear on the way to machine code only.
+  }];
+}
+
+class AttnRT_Op<string mnemonic, list<Trait> traits = []>
+    : Op<AttnRT_Dialect, mnemonic, traits>;
+
+def AttnRT_WeightOp : AttnRT_Op<"weight", [Pure]> {
+  let summary = "a constant tensor that stays in a file";
+  let description = [{
+    The tensor whose row-major little-endian elements are the bytes
+    `[offset, offset + size)` of `file`, where `size` follows from the type.
+    `file` is relative to the folder of the model. The runtime maps the file;
+    the bytes never enter the compiled code.
+
+    Example:
+    ```mlir
+    %w = attn_rt.weight "encoder.bias" from "model.onnx" at 4096
+      : tensor<384xf32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$name, StrAttr:$file, I64Attr:$offset);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = [{
+    $name `from` $file `at` custom<Offset>($offset) attr-dict `:` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+#endif // ATTN_RUNTIME_OPS_TD

@@ -1,0 +1,20 @@
+//===- InitAll.h - Registration of everything -------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef ATTN_INITALL_H
+#define ATTN_INITALL_H
+
+namespace mlir {
+class DialectRegistry;
+} // namespace mlir
+
+namespace mlir::attn {
+
+/// The dialects of this project and their external interface models.
+void registerAllDialects(DialectRegistry &registry);
+
+/// The passes and pipelines of this project.
+void registerAllPasses();
+
+} // namespace mlir::attn
+
+#endif // ATTN_INITALL_H

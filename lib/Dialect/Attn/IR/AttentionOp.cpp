@@ -1,0 +1,279 @@
+//===- AttentionOp.cpp - Scaled dot product attention ---------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/IR/PatternMatch.h"
+#include "llvm/ADT/StringExtras.h"
+#include <cmath>
+
+using namespace mlir;
+using namespace mlir::attn;
+
+double AttentionOp::getEffectiveScale() {
+  if (auto scale = getSoftmaxScale())
+    return scale->convertToDouble();
+  int64_t headDim = cast<RankedTensorType>(getQuery().getType()).getDimSize(3);
+  return 1.0 / std::sqrt(static_cast<double>(headDim));
+}
+
+FloatType AttentionOp::getComputeType() {
+  if (auto type = getSoftmaxPrecision())
+    return cast<FloatType>(*type);
+  auto element = cast<FloatType>(
+      cast<RankedTensorType>(getQuery().getType()).getElementType());
+  return element.isF64() ? element : Float32Type::get(getContext());
+}
+
+std::optional<int64_t> AttentionOp::getGroupSize() {
+  int64_t heads = cast<RankedTensorType>(getQuery().getType()).getDimSize(1);
+  int64_t kvHeads = cast<RankedTensorType>(getKey().getType()).getDimSize(1);
+  if (ShapedType::isDynamic(heads) || ShapedType::isDynamic(kvHeads) ||
+      kvHeads == 0)
+    return std::nullopt;
+  return heads / kvHeads;
+}
+
+/// Dimension `i` of `a` and dimension `j` of `b` are both known and differ.
+static bool differ(RankedTensorType a, unsigned i, RankedTensorType b,
+                   unsigned j) {
+  int64_t x = a.getDimSize(i), y = b.getDimSize(j);
+  return !ShapedType::isDynamic(x) && !ShapedType::isDynamic(y) && x != y;
+}
+
+LogicalResult AttentionOp::verify() {
+  auto query = cast<RankedTensorType>(getQuery().getType());
+  auto key = cast<RankedTensorType>(getKey().getType());
+  auto value = cast<RankedTensorType>(getValue().getType());
+  auto output = cast<RankedTensorType>(getOutput().getType());
+
+  // Rules between two tensors: the dimensions `i` of `a` and `j` of `b` agree.
+  auto agree = [&](RankedTensorType a, StringRef aName, unsigned i,
+                   RankedTensorType b, StringRef bName,
+                   unsigned j) -> LogicalResult {
+    if (!differ(a, i, b, j))
+      return success();
+    return emitOpError("expects dimension ")
+           << i << " of '" << aName << "' and dimension " << j << " of '"
+           << bName << "' to be equal, but they are " << a.getDimSize(i)
+           << " and " << b.getDimSize(j);
+  };
+  auto sameElement = [&](RankedTensorType a, StringRef name) -> LogicalResult {
+    if (a.getElementType() == query.getElementType())
+      return success();
+    return emitOpError("expects '")
+           << name << "' to have the element type of 'query', but they are "
+           << a.getElementType() << " and " << query.getElementType();
+  };
+  if (failed(sameElement(key, "key")) || failed(sameElement(value, "value")) ||
+      failed(sameElement(output, "output")))
+    return failure();
+  if (query.isDynamicDim(3))
+    return emitOpError("expects a static head dimension, but dimension 3 of "
+                       "'query' is dynamic; cast the operands");
+  if (value.isDynamicDim(3))
+    return emitOpError("expects a static value dimension, but dimension 3 of "
+                       "'value' is dynamic; cast the operands");
+  if (failed(agree(key, "key", 0, query, "query", 0)) ||
+      failed(agree(value, "value", 0, query, "query", 0)) ||
+      failed(agree(value, "value", 1, key, "key", 1)) ||
+      failed(agree(value, "value", 2, key, "key", 2)) ||
+      failed(agree(key, "key", 3, query, "query", 3)) ||
+      failed(agree(output, "output", 0, query, "query", 0)) ||
+      failed(agree(output, "output", 1, query, "query", 1)) ||
+      failed(agree(output, "output", 2, query, "query", 2)) ||
+      failed(agree(output, "output", 3, value, "value", 3)))
+    return failure();
+
+  int64_t heads = query.getDimSize(1), kvHeads = key.getDimSize(1);
+  if (!ShapedType::isDynamic(heads) && !ShapedType::isDynamic(kvHeads) &&
+      (kvHeads == 0 || heads % kvHeads != 0))
+    return emitOpError("expects kv_heads to divide heads, but dimension 1 of "
+                       "'key' is ")
+           << kvHeads << " and dimension 1 of 'query' is " << heads
+           << "; repeat or regroup the key heads";
+
+  // Tensors that broadcast to the scores.
+  int64_t scores[] = {query.getDimSize(0), heads, query.getDimSize(2),
+                      key.getDimSize(2)};
+  auto broadcasts = [&](Value tensor, StringRef name) -> LogicalResult {
+    if (!tensor)
+      return success();
+    auto type = cast<RankedTensorType>(tensor.getType());
+    for (unsigned i = 0; i < 4; ++i) {
+      int64_t size = type.getDimSize(i);
+      if (ShapedType::isDynamic(size) || ShapedType::isDynamic(scores[i]) ||
+          size == 1 || size == scores[i])
+        continue;
+      return emitOpError("expects '")
+             << name << "' to broadcast to the scores, but its dimension " << i
+             << " is " << size << " and that of the scores is " << scores[i]
+             << "; expected " << scores[i] << " or 1";
+    }
+    return success();
+  };
+  if (failed(broadcasts(getBias(), "bias")) ||
+      failed(broadcasts(getKeep(), "keep")))
+    return failure();
+
+  auto listsBatch = [&](Value tensor, StringRef name) -> LogicalResult {
+    auto type = tensor ? dyn_cast<RankedTensorType>(tensor.getType())
+                       : RankedTensorType();
+    return type ? agree(type, name, 0, query, "query", 0) : success();
+  };
+  if (failed(listsBatch(getKvLengths(), "kv_lengths")) ||
+      failed(listsBatch(getQueryOffset(), "query_offset")))
+    return failure();
+  if (getSinkLogits() &&
+      failed(agree(cast<RankedTensorType>(getSinkLogits().getType()),
+                   "sink_logits", 0, query, "query", 1)))
+    return failure();
+
+  if (auto cap = getSoftcap())
+    if (!(cap->convertToDouble() > 0) || cap->isInfinity())
+      return emitOpError("expects 'softcap' to be positive and finite, but it "
+                         "is ")
+             << cap->convertToDouble() << "; leave it out for no cap";
+  if (auto scale = getSoftmaxScale())
+    if (!scale->isFinite())
+      return emitOpError("expects 'softmax_scale' to be finite, but it is ")
+             << scale->convertToDouble();
+  if (auto type = getSoftmaxPrecision())
+    if (!isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(*type))
+      return emitOpError("expects 'softmax_precision' to be f16, bf16, f32 or "
+                         "f64, but it is ")
+             << *type;
+
+  if (Value lse = getLse()) {
+    auto type = cast<RankedTensorType>(lse.getType());
+    for (unsigned i = 0; i < 3; ++i)
+      if (failed(agree(type, "lse", i, query, "query", i)))
+        return failure();
+    Type expected = query.getElementType().isF64()
+                        ? query.getElementType()
+                        : Float32Type::get(getContext());
+    if (type.getElementType() != expected)
+      return emitOpError("expects 'lse' to be of ")
+             << expected << ", but its element type is "
+             << type.getElementType();
+  }
+
+  unsigned wanted = getMask() ? getMaskAttr().getNumMaskOperands() : 0;
+  if (wanted != getMaskOperands().size())
+    return emitOpError("expects ")
+           << wanted << " mask operand" << (wanted == 1 ? "" : "s")
+           << " for its mask, but it has " << getMaskOperands().size();
+  if (auto mask = getMaskAttr()) {
+    MaskUse use{query.getDimSize(0), heads, query.getDimSize(2),
+                key.getDimSize(2), getMaskOperands().getTypes()};
+    if (failed(mask.verifyMask(use, [&] { return emitOpError(); })))
+      return failure();
+  }
+  return success();
+}
+
+LogicalResult AttentionOp::reifyResultShapes(
+    OpBuilder &builder, ReifiedRankedShapedTypeDims &reifiedShapes) {
+  auto dim = [&](Value tensor, int64_t i) {
+    return tensor::getMixedSize(builder, getLoc(), tensor, i);
+  };
+  SmallVector<OpFoldResult> rows = {dim(getQuery(), 0), dim(getQuery(), 1),
+                                    dim(getQuery(), 2)};
+  SmallVector<OpFoldResult> output = rows;
+  output.push_back(dim(getValue(), 3));
+  reifiedShapes.push_back(output);
+  if (getLse())
+    reifiedShapes.push_back(rows);
+  return success();
+}
+
+namespace {
+
+/// The mask in its simplest form; none at all when it keeps every pair.
+struct SimplifyMask : OpRewritePattern<AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AttentionOp op,
+                                PatternRewriter &rewriter) const override {
+    auto mask = op.getMaskAttr();
+    if (!mask)
+      return rewriter.notifyMatchFailure(op, "no mask");
+    MaskAttrInterface simple = simplifyMask(mask);
+    if (simple == mask)
+      return rewriter.notifyMatchFailure(op, "mask is in simplest form");
+    if ((simple ? simple.getNumMaskOperands() : 0) != mask.getNumMaskOperands())
+      return rewriter.notifyMatchFailure(op, "mask would lose operands");
+    rewriter.modifyOpInPlace(op, [&] {
+      if (simple)
+        op.setMaskAttr(simple);
+      else
+        op.removeMaskAttr();
+    });
+    return success();
+  }
+};
+
+/// With static lengths and offset, a mask that keeps the one box of all pairs
+/// goes.
+struct DropCoveringMask : OpRewritePattern<AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AttentionOp op,
+                                PatternRewriter &rewriter) const override {
+    auto mask = op.getMaskAttr();
+    auto query = cast<RankedTensorType>(op.getQuery().getType());
+    auto key = cast<RankedTensorType>(op.getKey().getType());
+    if (!mask || mask.getNumMaskOperands() || !query.hasStaticShape() ||
+        key.isDynamicDim(2) || query.getDimSize(2) == 0 ||
+        key.getDimSize(2) == 0)
+      return rewriter.notifyMatchFailure(op, "no mask of static extent");
+    int64_t offset = 0;
+    if (Value value = op.getQueryOffset()) {
+      IntegerAttr constant;
+      if (!matchPattern(value, m_Constant(&constant)))
+        return rewriter.notifyMatchFailure(op, "dynamic query offset");
+      offset = constant.getValue().getSExtValue();
+    }
+    TileBox box{offset, offset + query.getDimSize(2), 0, key.getDimSize(2)};
+    for (int64_t head = 0; head < query.getDimSize(1); ++head)
+      if (classifyTile(mask, head, box) != TileState::Full)
+        return rewriter.notifyMatchFailure(op, "mask removes pairs");
+    rewriter.modifyOpInPlace(op, [&] { op.removeMaskAttr(); });
+    return success();
+  }
+};
+
+/// A constant query offset of zero is the default.
+struct DropZeroOffset : OpRewritePattern<AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AttentionOp op,
+                                PatternRewriter &rewriter) const override {
+    Value offset = op.getQueryOffset();
+    if (!offset || (op.getMask() && !matchPattern(offset, m_Zero())))
+      return rewriter.notifyMatchFailure(op, "the offset has a meaning");
+    rewriter.modifyOpInPlace(op, [&] { op.getQueryOffsetMutable().clear(); });
+    return success();
+  }
+};
+
+/// A result `lse` that nobody reads is not computed.
+struct DropUnusedLse : OpRewritePattern<AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AttentionOp op,
+                                PatternRewriter &rewriter) const override {
+    if (!op.getLse() || !op.getLse().use_empty())
+      return rewriter.notifyMatchFailure(op, "lse is absent or read");
+    auto plain = AttentionOp::create(
+        rewriter, op.getLoc(), TypeRange{op.getOutput().getType()},
+        op->getOperands(), op->getAttrs());
+    rewriter.replaceAllUsesWith(op.getOutput(), plain.getOutput());
+    rewriter.eraseOp(op);
+    return success();
+  }
+};
+
+} // namespace
+
+void AttentionOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
+                                              MLIRContext *context) {
+  patterns.add<SimplifyMask, DropCoveringMask, DropZeroOffset, DropUnusedLse>(
+      context);
+}

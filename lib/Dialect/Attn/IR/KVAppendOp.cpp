@@ -1,0 +1,99 @@
+//===- KVAppendOp.cpp - New keys or values join a cache -------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using namespace mlir::attn;
+
+static bool known(int64_t size) { return !ShapedType::isDynamic(size); }
+
+LogicalResult KVAppendOp::verify() {
+  auto cache = cast<RankedTensorType>(getCache().getType());
+  auto update = cast<RankedTensorType>(getUpdate().getType());
+  auto result = cast<RankedTensorType>(getResult().getType());
+  for (RankedTensorType type : {update, result})
+    if (type.getElementType() != cache.getElementType())
+      return emitOpError("expects one element type, but 'cache' has ")
+             << cache.getElementType() << " and another operand or the result "
+             << type.getElementType();
+  for (unsigned i : {0u, 1u, 3u}) {
+    int64_t size = cache.getDimSize(i);
+    for (auto [type, name] :
+         {std::pair(update, "update"), std::pair(result, "result")})
+      if (known(size) && known(type.getDimSize(i)) &&
+          size != type.getDimSize(i))
+        return emitOpError("expects dimension ")
+               << i << " of 'cache' and '" << name
+               << "' to be equal, but they are " << size << " and "
+               << type.getDimSize(i);
+  }
+  int64_t length = cache.getDimSize(2), added = update.getDimSize(2);
+  int64_t total = result.getDimSize(2);
+  if (getAt()) {
+    auto at = cast<RankedTensorType>(getAt().getType());
+    if (known(at.getDimSize(0)) && known(cache.getDimSize(0)) &&
+        at.getDimSize(0) != cache.getDimSize(0))
+      return emitOpError("expects one index 'at' for each batch entry, but "
+                         "there are ")
+             << at.getDimSize(0) << " indices and the batch size is "
+             << cache.getDimSize(0);
+    if (known(length) && known(total) && length != total)
+      return emitOpError("expects a result of the cache's length ")
+             << length << " when 'at' is given, but its dimension 2 is "
+             << total;
+    return success();
+  }
+  if (getMode() != CacheMode::Linear)
+    return emitOpError("expects 'at' when 'mode' is circular; a cache without "
+                       "'at' grows and never wraps");
+  if (known(length) && known(added) && known(total) && length + added != total)
+    return emitOpError("expects a result of length ")
+           << length + added << ", the sum of " << length << " and " << added
+           << ", but its dimension 2 is " << total;
+  return success();
+}
+
+LogicalResult
+KVAppendOp::reifyResultShapes(OpBuilder &builder,
+                              ReifiedRankedShapedTypeDims &reifiedShapes) {
+  SmallVector<OpFoldResult> shape =
+      tensor::getMixedSizes(builder, getLoc(), getCache());
+  if (!getAt()) {
+    AffineExpr a, b;
+    bindSymbols(getContext(), a, b);
+    OpFoldResult added =
+        tensor::getMixedSize(builder, getLoc(), getUpdate(), 2);
+    if (isa<Attribute>(shape[2]) && isa<Attribute>(added)) {
+      shape[2] = builder.getIndexAttr(
+          cast<IntegerAttr>(cast<Attribute>(shape[2])).getInt() +
+          cast<IntegerAttr>(cast<Attribute>(added)).getInt());
+    } else {
+      auto value = [&](OpFoldResult size) -> Value {
+        if (auto v = dyn_cast<Value>(size))
+          return v;
+        return arith::ConstantOp::create(
+            builder, getLoc(), cast<IntegerAttr>(cast<Attribute>(size)));
+      };
+      shape[2] = arith::AddIOp::create(builder, getLoc(), value(shape[2]),
+                                       value(added))
+                     .getResult();
+    }
+  }
+  reifiedShapes.push_back(shape);
+  return success();
+}
+
+OpFoldResult KVAppendOp::fold(FoldAdaptor) {
+  // An empty cache adds nothing, an empty update changes nothing.
+  auto cache = cast<RankedTensorType>(getCache().getType());
+  auto update = cast<RankedTensorType>(getUpdate().getType());
+  if (!getAt() && cache.getDimSize(2) == 0 &&
+      getUpdate().getType() == getResult().getType())
+    return getUpdate();
+  if (update.getDimSize(2) == 0 &&
+      getCache().getType() == getResult().getType())
+    return getCache();
+  return {};
+}

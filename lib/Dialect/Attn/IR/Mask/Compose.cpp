@@ -1,0 +1,248 @@
+//===- Compose.cpp - Intersection, union and complement -----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "attn/Dialect/Attn/Utils/IndexMath.h"
+
+using namespace mlir;
+using namespace mlir::attn;
+
+namespace {
+
+/// Calls `visit` for each member with its share of the operands.
+template <typename Use, typename Fn>
+void forEachMember(ArrayRef<MaskAttrInterface> masks, const Use &use, Fn visit) {
+  unsigned firstOperand = 0;
+  for (MaskAttrInterface mask : masks) {
+    Use inner = use;
+    unsigned count = mask.getNumMaskOperands();
+    inner.operands = use.operands.slice(firstOperand, count);
+    firstOperand += count;
+    visit(mask, inner);
+  }
+}
+
+unsigned countOperands(ArrayRef<MaskAttrInterface> masks) {
+  unsigned count = 0;
+  for (MaskAttrInterface mask : masks)
+    count += mask.getNumMaskOperands();
+  return count;
+}
+
+LogicalResult verifyMembers(ArrayRef<MaskAttrInterface> masks,
+                            const MaskUse &use,
+                            function_ref<InFlightDiagnostic()> emit) {
+  unsigned firstOperand = 0;
+  for (MaskAttrInterface mask : masks) {
+    MaskUse inner = use;
+    unsigned count = mask.getNumMaskOperands();
+    inner.operandTypes = use.operandTypes.slice(firstOperand, count);
+    firstOperand += count;
+    if (failed(mask.verifyMask(inner, emit)))
+      return failure();
+  }
+  return success();
+}
+
+KeyIntervals intersect(const IndexMath &math, const KeyIntervals &a,
+                       const KeyIntervals &b) {
+  KeyIntervals result;
+  for (const KeyInterval &x : a)
+    for (const KeyInterval &y : b)
+      result.push_back({math.max(x.begin, y.begin), math.min(x.end, y.end)});
+  return result;
+}
+
+/// The keys [0, kvLen) outside of `intervals`.
+KeyIntervals complement(const IndexMath &math, const KeyIntervals &intervals,
+                        OpFoldResult kvLen) {
+  KeyIntervals result = {{math.constant(0), kvLen}};
+  for (const KeyInterval &x : intervals) {
+    // An empty interval must remove nothing: end is not below begin.
+    OpFoldResult end = math.max(x.begin, x.end);
+    result = intersect(math, result, {{math.constant(0), x.begin}, {end, kvLen}});
+  }
+  return result;
+}
+
+/// Simplified members, with nested lists of the same kind spliced in and
+/// repetitions dropped. Members that read operands stay as and where they
+/// are, so that the operands keep their order.
+template <typename ListAttr>
+SmallVector<MaskAttrInterface> flatten(ListAttr attr) {
+  SmallVector<MaskAttrInterface> result;
+  auto append = [&](MaskAttrInterface mask) {
+    if (mask.getNumMaskOperands() || !llvm::is_contained(result, mask))
+      result.push_back(mask);
+  };
+  for (MaskAttrInterface mask : attr.getMasks()) {
+    auto simple = cast<MaskAttrInterface>(mask.simplify());
+    if (auto nested = dyn_cast<ListAttr>(simple))
+      llvm::for_each(nested.getMasks(), append);
+    else
+      append(simple);
+  }
+  return result;
+}
+
+bool keepsAll(Attribute mask) {
+  auto all = dyn_cast<AllOfAttr>(mask);
+  return all && all.getMasks().empty();
+}
+
+bool keepsNone(Attribute mask) {
+  auto any = dyn_cast<AnyOfAttr>(mask);
+  return any && any.getMasks().empty();
+}
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// AllOfAttr
+//===----------------------------------------------------------------------===//
+
+OpFoldResult AllOfAttr::keep(OpBuilder &builder, Location loc,
+                             const MaskPoint &point) const {
+  IndexMath math(builder, loc);
+  OpFoldResult kept = math.boolean(true);
+  forEachMember(getMasks(), point, [&](MaskAttrInterface m, const MaskPoint &p) {
+    kept = math.logicalAnd(kept, m.keep(builder, loc, p));
+  });
+  return kept;
+}
+
+KeyIntervals AllOfAttr::visitIntervals(OpBuilder &builder, Location loc,
+                                       const MaskTile &tile) const {
+  IndexMath math(builder, loc);
+  KeyIntervals result = {{math.constant(0), tile.kvLen}};
+  forEachMember(getMasks(), tile, [&](MaskAttrInterface m, const MaskTile &t) {
+    result = intersect(math, result, m.visitIntervals(builder, loc, t));
+  });
+  return result;
+}
+
+KeyIntervals AllOfAttr::fullIntervals(OpBuilder &builder, Location loc,
+                                      const MaskTile &tile) const {
+  IndexMath math(builder, loc);
+  KeyIntervals result = {{math.constant(0), tile.kvLen}};
+  forEachMember(getMasks(), tile, [&](MaskAttrInterface m, const MaskTile &t) {
+    result = intersect(math, result, m.fullIntervals(builder, loc, t));
+  });
+  return result;
+}
+
+unsigned AllOfAttr::getNumMaskOperands() const {
+  return countOperands(getMasks());
+}
+
+LogicalResult
+AllOfAttr::verifyMask(const MaskUse &use,
+                      function_ref<InFlightDiagnostic()> emit) const {
+  return verifyMembers(getMasks(), use, emit);
+}
+
+Attribute AllOfAttr::simplify() const {
+  SmallVector<MaskAttrInterface> masks = flatten(*this);
+  llvm::erase_if(masks, keepsAll);
+  if (!countOperands(masks) && llvm::any_of(masks, keepsNone))
+    return AnyOfAttr::get(getContext(), {});
+  if (masks.size() == 1)
+    return masks.front();
+  return AllOfAttr::get(getContext(), masks);
+}
+
+//===----------------------------------------------------------------------===//
+// AnyOfAttr
+//===----------------------------------------------------------------------===//
+
+OpFoldResult AnyOfAttr::keep(OpBuilder &builder, Location loc,
+                             const MaskPoint &point) const {
+  IndexMath math(builder, loc);
+  OpFoldResult kept = math.boolean(false);
+  forEachMember(getMasks(), point, [&](MaskAttrInterface m, const MaskPoint &p) {
+    kept = math.logicalOr(kept, m.keep(builder, loc, p));
+  });
+  return kept;
+}
+
+KeyIntervals AnyOfAttr::visitIntervals(OpBuilder &builder, Location loc,
+                                       const MaskTile &tile) const {
+  KeyIntervals result;
+  forEachMember(getMasks(), tile, [&](MaskAttrInterface m, const MaskTile &t) {
+    llvm::append_range(result, m.visitIntervals(builder, loc, t));
+  });
+  return result;
+}
+
+KeyIntervals AnyOfAttr::fullIntervals(OpBuilder &builder, Location loc,
+                                      const MaskTile &tile) const {
+  KeyIntervals result;
+  forEachMember(getMasks(), tile, [&](MaskAttrInterface m, const MaskTile &t) {
+    llvm::append_range(result, m.fullIntervals(builder, loc, t));
+  });
+  return result;
+}
+
+unsigned AnyOfAttr::getNumMaskOperands() const {
+  return countOperands(getMasks());
+}
+
+LogicalResult
+AnyOfAttr::verifyMask(const MaskUse &use,
+                      function_ref<InFlightDiagnostic()> emit) const {
+  return verifyMembers(getMasks(), use, emit);
+}
+
+Attribute AnyOfAttr::simplify() const {
+  SmallVector<MaskAttrInterface> masks = flatten(*this);
+  llvm::erase_if(masks, keepsNone);
+  if (!countOperands(masks) && llvm::any_of(masks, keepsAll))
+    return AllOfAttr::get(getContext(), {});
+  if (masks.size() == 1)
+    return masks.front();
+  return AnyOfAttr::get(getContext(), masks);
+}
+
+//===----------------------------------------------------------------------===//
+// NotAttr
+//===----------------------------------------------------------------------===//
+
+OpFoldResult NotAttr::keep(OpBuilder &builder, Location loc,
+                           const MaskPoint &point) const {
+  IndexMath math(builder, loc);
+  return math.logicalNot(getMask().keep(builder, loc, point));
+}
+
+KeyIntervals NotAttr::visitIntervals(OpBuilder &builder, Location loc,
+                                     const MaskTile &tile) const {
+  IndexMath math(builder, loc);
+  return complement(math, getMask().fullIntervals(builder, loc, tile),
+                    tile.kvLen);
+}
+
+KeyIntervals NotAttr::fullIntervals(OpBuilder &builder, Location loc,
+                                    const MaskTile &tile) const {
+  IndexMath math(builder, loc);
+  return complement(math, getMask().visitIntervals(builder, loc, tile),
+                    tile.kvLen);
+}
+
+unsigned NotAttr::getNumMaskOperands() const {
+  return getMask().getNumMaskOperands();
+}
+
+LogicalResult
+NotAttr::verifyMask(const MaskUse &use,
+                    function_ref<InFlightDiagnostic()> emit) const {
+  return getMask().verifyMask(use, emit);
+}
+
+Attribute NotAttr::simplify() const {
+  Attribute inner = getMask().simplify();
+  if (auto twice = dyn_cast<NotAttr>(inner))
+    return twice.getMask();
+  if (keepsAll(inner))
+    return AnyOfAttr::get(getContext(), {});
+  if (keepsNone(inner))
+    return AllOfAttr::get(getContext(), {});
+  return NotAttr::get(getContext(), cast<MaskAttrInterface>(inner));
+}

@@ -1,0 +1,68 @@
+//===- Window.cpp - Keys within a distance of the query ------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "attn/Dialect/Attn/Utils/IndexMath.h"
+
+using namespace mlir;
+using namespace mlir::attn;
+
+LogicalResult WindowAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 int64_t left, int64_t right) {
+  if (left < -1)
+    return emitError() << "'left' of a window is " << left
+                       << "; expected -1 (open) or a number of keys";
+  if (right < -1)
+    return emitError() << "'right' of a window is " << right
+                       << "; expected -1 (open) or a number of keys";
+  return success();
+}
+
+OpFoldResult WindowAttr::keep(OpBuilder &builder, Location loc,
+                              const MaskPoint &point) const {
+  IndexMath math(builder, loc);
+  OpFoldResult kept = math.boolean(true);
+  if (getLeft() >= 0)
+    kept = math.compare(arith::CmpIPredicate::sge, point.key,
+                        math.sub(point.query, math.constant(getLeft())));
+  if (getRight() >= 0)
+    kept = math.logicalAnd(
+        kept, math.compare(arith::CmpIPredicate::sle, point.key,
+                           math.add(point.query, math.constant(getRight()))));
+  return kept;
+}
+
+/// Keys between `low - left` and `high + right`, open sides to the ends.
+static KeyIntervals around(const IndexMath &math, const WindowAttr &window,
+                           OpFoldResult low, OpFoldResult high,
+                           OpFoldResult kvLen) {
+  OpFoldResult begin = math.constant(0), end = kvLen;
+  if (window.getLeft() >= 0)
+    begin =
+        math.max(begin, math.sub(low, math.constant(window.getLeft())));
+  if (window.getRight() >= 0)
+    end = math.add(high, math.constant(window.getRight() + 1));
+  return {{begin, end}};
+}
+
+KeyIntervals WindowAttr::visitIntervals(OpBuilder &builder, Location loc,
+                                        const MaskTile &tile) const {
+  IndexMath math(builder, loc);
+  OpFoldResult last = math.sub(tile.queryEnd, math.constant(1));
+  return around(math, *this, tile.queryBegin, last, tile.kvLen);
+}
+
+KeyIntervals WindowAttr::fullIntervals(OpBuilder &builder, Location loc,
+                                       const MaskTile &tile) const {
+  // The last query bounds the left side, the first one the right side.
+  IndexMath math(builder, loc);
+  OpFoldResult last = math.sub(tile.queryEnd, math.constant(1));
+  return around(math, *this, last, tile.queryBegin, tile.kvLen);
+}
+
+Attribute WindowAttr::simplify() const {
+  if (getLeft() < 0 && getRight() < 0)
+    return AllOfAttr::get(getContext(), {});
+  if (getLeft() < 0 && getRight() == 0)
+    return CausalAttr::get(getContext());
+  return *this;
+}

@@ -1,0 +1,12 @@
+//===- InitAll.cpp - Registration of everything ---------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "attn/InitAll.h"
+#include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "attn/Dialect/Attn/Transforms/Passes.h"
+#include "attn/Dialect/Runtime/IR/RuntimeDialect.h"
+
+void mlir::attn::registerAllDialects(DialectRegistry &registry) {
+  registry.insert<AttnDialect, rt::AttnRTDialect>();
+}
+
+void mlir::attn::registerAllPasses() { registerAttnTransformsPasses(); }

@@ -1,0 +1,2 @@
+//===- Precompiled.cpp - Owner of the precompiled header -----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
