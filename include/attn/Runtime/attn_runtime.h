@@ -1,0 +1,107 @@
+/*===- attn_runtime.h - Load and run compiled modules ------------*- C -*-===*/
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception                  */
+#ifndef ATTN_RUNTIME_ATTN_RUNTIME_H
+#define ATTN_RUNTIME_ATTN_RUNTIME_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The largest rank of an input or output. */
+#define ATTN_RT_MAX_RANK 8
+
+/* Element types; the numbers are ONNX's. */
+enum {
+  ATTN_RT_FLOAT32 = 1,
+  ATTN_RT_UINT8 = 2,
+  ATTN_RT_INT8 = 3,
+  ATTN_RT_UINT16 = 4,
+  ATTN_RT_INT16 = 5,
+  ATTN_RT_INT32 = 6,
+  ATTN_RT_INT64 = 7,
+  ATTN_RT_BOOL = 9,
+  ATTN_RT_FLOAT16 = 10,
+  ATTN_RT_FLOAT64 = 11,
+  ATTN_RT_UINT32 = 12,
+  ATTN_RT_UINT64 = 13,
+  ATTN_RT_BFLOAT16 = 16
+};
+
+/* A dense row-major tensor. bool takes one byte per element, 0 or 1. */
+typedef struct attn_rt_tensor {
+  void *data;
+  int32_t dtype;
+  int32_t rank;
+  int64_t shape[ATTN_RT_MAX_RANK];
+} attn_rt_tensor;
+
+/* What a module says of one input or output. The strings belong to the
+   module. */
+typedef struct attn_rt_tensor_info {
+  const char *name;
+  int32_t dtype;
+  int32_t rank;
+  int64_t shape[ATTN_RT_MAX_RANK];    /* -1 where the size is free */
+  const char *dims[ATTN_RT_MAX_RANK]; /* symbol of the size, or "" */
+} attn_rt_tensor_info;
+
+/* A compiled module, ready to run. Functions on one module may be called from
+   several threads; runs of one module wait for each other. */
+typedef struct attn_rt_module attn_rt_module;
+
+/* Functions that can fail return NULL or a number other than 0; the message
+   of the calling thread's last failure is here, until its next call. */
+const char *attn_rt_last_error(void);
+
+/* Version of the runtime, such as "0.1.0". */
+const char *attn_rt_version(void);
+
+/* Loads a shared library that `attn compile` wrote. Weight files are searched
+   beside it, then in the folder where they were at compile time. */
+attn_rt_module *attn_rt_load(const char *path);
+
+/* Makes a module of code that is already in memory. `metadata` is the JSON
+   text of a library's `attn_metadata`; `folder` holds the weight files.
+   `release(owner)` is called once when the module is unloaded, and also when
+   this function fails; it may be NULL. */
+attn_rt_module *attn_rt_load_symbols(void (*entry)(void **),
+                                     const char *metadata, const char *folder,
+                                     void (*release)(void *), void *owner);
+
+void attn_rt_unload(attn_rt_module *module);
+
+int32_t attn_rt_num_inputs(const attn_rt_module *module);
+int32_t attn_rt_num_outputs(const attn_rt_module *module);
+int attn_rt_input_info(const attn_rt_module *module, int32_t index,
+                       attn_rt_tensor_info *info);
+int attn_rt_output_info(const attn_rt_module *module, int32_t index,
+                        attn_rt_tensor_info *info);
+
+/* The module's metadata as JSON text. */
+const char *attn_rt_metadata(const attn_rt_module *module);
+
+/* Runs the module. `names` gives the name of each of the `num_inputs` tensors
+   in `inputs`; NULL means the module's own order. `outputs` has room for
+   attn_rt_num_outputs() tensors; on success the caller owns their data and
+   gives each back with attn_rt_tensor_free. On failure they are empty. */
+int attn_rt_run(attn_rt_module *module, const char *const *names,
+                const attn_rt_tensor *inputs, int32_t num_inputs,
+                attn_rt_tensor *outputs);
+
+/* Frees the data of an output of attn_rt_run and empties the tensor. */
+void attn_rt_tensor_free(attn_rt_tensor *tensor);
+
+/* Number of threads of later runs; 0 means every processor. */
+int attn_rt_set_threads(attn_rt_module *module, int32_t threads);
+
+/* Largest number of bytes that the module's runs held at once: intermediate
+   tensors, outputs, and copies of weights. Mapped weight files do not count. */
+int64_t attn_rt_peak_bytes(const attn_rt_module *module);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ATTN_RUNTIME_ATTN_RUNTIME_H */

@@ -1,0 +1,86 @@
+//===- Context.h - State of a module while its code runs --------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef ATTN_LIB_RUNTIME_CONTEXT_H
+#define ATTN_LIB_RUNTIME_CONTEXT_H
+
+#include <csetjmp>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace attn::rt {
+
+/// 64-byte aligned blocks, kept for the next run instead of given back.
+class Allocator {
+public:
+  ~Allocator();
+
+  void *allocate(int64_t bytes);
+  /// Frees a block of any allocator, or a disowned one; null does nothing.
+  static void release(void *block);
+
+  /// Whether `block` is a live block of this allocator.
+  bool owns(const void *block);
+  /// Lets `block` outlive this allocator; `release` still frees it.
+  void disown(void *block);
+  /// Frees what a run left behind, and kept blocks that it did not use.
+  void endRun();
+
+  int64_t peakBytes() const { return peak; }
+
+private:
+  struct Header;
+  void unlink(Header *header);
+
+  std::mutex mutex;
+  Header *live = nullptr;
+  std::map<int64_t, std::vector<Header *>> kept;
+  int64_t held = 0, peak = 0, run = 0;
+};
+
+/// A weight where it lies in its mapped file.
+struct Weight {
+  const char *address = nullptr;
+  int64_t bytes = 0;
+  int64_t alignment = 1; ///< what the element type asks for
+  void *copy = nullptr;  ///< made on demand when `address` is not aligned
+};
+
+/// Everything that generated code reaches through `attn_rt_*` functions.
+struct Context {
+  std::vector<Weight> weights;
+  int32_t threads = 0; ///< 0 means every processor
+  Allocator allocator;
+  std::string failure;       ///< message of attn_rt_fail
+  std::jmp_buf failurePoint; ///< where attn_rt_fail continues
+};
+
+/// Makes `context` the one that generated code on this thread sees.
+class ContextScope {
+public:
+  explicit ContextScope(Context &context);
+  ~ContextScope();
+  ContextScope(const ContextScope &) = delete;
+  ContextScope &operator=(const ContextScope &) = delete;
+
+private:
+  Context *outer;
+};
+
+/// The context of the run on this thread, or null.
+Context *currentContext();
+
+} // namespace attn::rt
+
+/// What generated code calls.
+extern "C" {
+void *attn_rt_alloc(int64_t bytes);
+void attn_rt_free(void *block);
+void *attn_rt_weight(int64_t index);
+/// Ends the run with `message`. Only on the thread that runs the module.
+[[noreturn]] void attn_rt_fail(const char *message);
+}
+
+#endif // ATTN_LIB_RUNTIME_CONTEXT_H

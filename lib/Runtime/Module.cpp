@@ -1,0 +1,198 @@
+//===- Module.cpp - Runs generated code on checked tensors ----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Module.h"
+#include "DataType.h"
+#include "Error.h"
+#include <algorithm>
+#include <cstring>
+
+using namespace attn::rt;
+
+attn_rt_module::attn_rt_module(std::unique_ptr<CodeHandle> handle,
+                               void (*entry)(void **), std::string text,
+                               const std::vector<std::string> &folders)
+    : code(std::move(handle)), entry(entry), metadataText(std::move(text)),
+      metadata(parseMetadata(metadataText)), files(metadata, folders) {
+  for (size_t i = 0; i < metadata.weights.size(); ++i) {
+    Weight weight;
+    weight.address = files.address(i);
+    weight.bytes = metadata.weights[i].bytes;
+    weight.alignment = dataTypeSize(metadata.weights[i].dtype);
+    context.weights.push_back(weight);
+  }
+}
+
+attn_rt_module::~attn_rt_module() {
+  for (Weight &weight : context.weights)
+    std::free(weight.copy);
+}
+
+namespace {
+/// The memory of one memref descriptor: allocated and aligned pointer, offset,
+/// sizes, strides.
+class Descriptor {
+public:
+  explicit Descriptor(int64_t *words) : words(words) {}
+  static size_t numWords(int32_t rank) { return 3 + 2 * rank; }
+
+  void *allocated() const { return reinterpret_cast<void *>(words[0]); }
+  char *aligned() const { return reinterpret_cast<char *>(words[1]); }
+  int64_t offset() const { return words[2]; }
+  const int64_t *sizes() const { return words + 3; }
+  const int64_t *strides(int32_t rank) const { return words + 3 + rank; }
+
+  void fill(const attn_rt_tensor &tensor) {
+    words[0] = words[1] = reinterpret_cast<int64_t>(tensor.data);
+    words[2] = 0;
+    int64_t stride = 1;
+    for (int32_t i = tensor.rank; i-- > 0;) {
+      words[3 + i] = tensor.shape[i];
+      words[3 + tensor.rank + i] = stride;
+      stride *= std::max<int64_t>(tensor.shape[i], 1);
+    }
+  }
+
+private:
+  int64_t *words;
+};
+} // namespace
+
+static bool isContiguous(const int64_t *sizes, const int64_t *strides,
+                         int32_t rank) {
+  int64_t expected = 1;
+  for (int32_t i = rank; i-- > 0;) {
+    if (sizes[i] != 1 && strides[i] != expected)
+      return false;
+    expected *= sizes[i];
+  }
+  return true;
+}
+
+/// Copies a strided array to a dense one.
+static void copyStrided(char *to, const char *from, const int64_t *sizes,
+                        const int64_t *strides, int32_t rank,
+                        int64_t elementSize) {
+  if (rank == 0) {
+    std::memcpy(to, from, elementSize);
+    return;
+  }
+  int64_t inner = elementSize;
+  for (int32_t i = 1; i < rank; ++i)
+    inner *= sizes[i];
+  for (int64_t i = 0; i < sizes[0]; ++i)
+    copyStrided(to + i * inner, from + i * strides[0] * elementSize, sizes + 1,
+                strides + 1, rank - 1, elementSize);
+}
+
+/// Takes over the result in `descriptor`, or copies what generated code does
+/// not own alone: an input, a weight, or a view.
+static void takeResult(Context &context, const TensorSpec &spec,
+                       Descriptor descriptor, attn_rt_tensor &output) {
+  int64_t elementSize = dataTypeSize(spec.dtype);
+  int32_t rank = spec.rank();
+  std::optional<int64_t> count =
+      numElements(descriptor.sizes(), rank, elementSize);
+  if (!count)
+    fail("output '", spec.name, "' has the impossible shape ",
+         shapeText(descriptor.sizes(), rank));
+  output.dtype = spec.dtype;
+  output.rank = rank;
+  std::copy_n(descriptor.sizes(), rank, output.shape);
+  bool dense =
+      isContiguous(descriptor.sizes(), descriptor.strides(rank), rank) ||
+      *count == 0;
+  if (dense && descriptor.offset() == 0 &&
+      descriptor.aligned() == descriptor.allocated() &&
+      context.allocator.owns(descriptor.allocated())) {
+    context.allocator.disown(descriptor.allocated());
+    output.data = descriptor.allocated();
+    return;
+  }
+  void *copy = context.allocator.allocate(*count * elementSize);
+  if (!copy)
+    fail("out of memory: output '", spec.name, "' of shape ",
+         shapeText(descriptor.sizes(), rank), " does not fit");
+  context.allocator.disown(copy);
+  output.data = copy;
+  if (*count)
+    copyStrided(static_cast<char *>(copy),
+                descriptor.aligned() + descriptor.offset() * elementSize,
+                descriptor.sizes(), descriptor.strides(rank), rank,
+                elementSize);
+}
+
+/// Calls generated code. No object with a destructor may live in this frame
+/// or below, since attn_rt_fail jumps over it.
+static bool callEntry(void (*entry)(void **), void **arguments,
+                      Context &context) {
+  if (setjmp(context.failurePoint) != 0)
+    return false;
+  entry(arguments);
+  return true;
+}
+
+/// Generated code may rely on the alignment of elements, and on bools of 0 or
+/// 1. Copies tensors where that does not hold.
+static void normalizeInput(attn_rt_tensor &tensor,
+                           std::vector<std::vector<int64_t>> &copies) {
+  int64_t elementSize = dataTypeSize(tensor.dtype);
+  int64_t bytes =
+      *numElements(tensor.shape, tensor.rank, elementSize) * elementSize;
+  auto *data = static_cast<const unsigned char *>(tensor.data);
+  bool isFit = bytes > 0 &&
+               reinterpret_cast<uintptr_t>(data) % elementSize == 0 &&
+               (tensor.dtype != ATTN_RT_BOOL ||
+                std::all_of(data, data + bytes,
+                            [](unsigned char value) { return value <= 1; }));
+  if (isFit)
+    return;
+  std::vector<int64_t> &copy = copies.emplace_back(bytes / 8 + 1);
+  if (bytes > 0)
+    std::memcpy(copy.data(), data, bytes);
+  if (tensor.dtype == ATTN_RT_BOOL) {
+    auto *values = reinterpret_cast<unsigned char *>(copy.data());
+    std::transform(values, values + bytes, values,
+                   [](unsigned char value) { return value != 0; });
+  }
+  tensor.data = copy.data();
+}
+
+void attn_rt_module::run(const char *const *names, const attn_rt_tensor *inputs,
+                         int32_t numInputs, attn_rt_tensor *outputs) {
+  std::vector<attn_rt_tensor> bound =
+      bindInputs(metadata.inputs, names, inputs, numInputs);
+  std::vector<std::vector<int64_t>> copies;
+  size_t numWords = 0;
+  for (attn_rt_tensor &tensor : bound) {
+    normalizeInput(tensor, copies);
+    numWords += Descriptor::numWords(tensor.rank);
+  }
+  size_t resultWords = 0;
+  for (const TensorSpec &spec : metadata.outputs)
+    resultWords += Descriptor::numWords(spec.rank());
+
+  std::vector<int64_t> words(numWords + resultWords + 1);
+  std::vector<void *> arguments = {words.data()};
+  int64_t *next = words.data() + resultWords;
+  for (const attn_rt_tensor &tensor : bound) {
+    Descriptor(next).fill(tensor);
+    arguments.push_back(next);
+    next += Descriptor::numWords(tensor.rank);
+  }
+
+  std::lock_guard<std::mutex> lock(runMutex);
+  ContextScope scope(context);
+  context.failure.clear();
+  // Whatever happens below, the run's blocks go back.
+  struct EndRun {
+    Allocator &allocator;
+    ~EndRun() { allocator.endRun(); }
+  } endRun{context.allocator};
+  if (!callEntry(entry, arguments.data(), context))
+    throw Error(context.failure);
+  next = words.data();
+  for (size_t i = 0; i < metadata.outputs.size(); ++i) {
+    takeResult(context, metadata.outputs[i], Descriptor(next), outputs[i]);
+    next += Descriptor::numWords(metadata.outputs[i].rank());
+  }
+}

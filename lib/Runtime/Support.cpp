@@ -1,0 +1,166 @@
+//===- Support.cpp - Memory, weights and failures of generated code -------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Context.h"
+#include <bit>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+using namespace attn::rt;
+
+static constexpr int64_t blockAlignment = 64;
+
+/// Lies in the 64 bytes before a block.
+struct alignas(blockAlignment) Allocator::Header {
+  Allocator *owner;
+  Header *previous, *next;
+  int64_t bytes; ///< size class, header not counted
+  int64_t run;   ///< the run that used the block last
+  void *block() { return this + 1; }
+  static Header *of(void *block) { return static_cast<Header *>(block) - 1; }
+};
+
+/// Few classes, so that runs with other shapes find blocks again; at most an
+/// eighth is wasted.
+static int64_t sizeClass(int64_t bytes) {
+  int64_t step = blockAlignment;
+  if (bytes > 8 * blockAlignment)
+    step = int64_t(std::bit_ceil(static_cast<uint64_t>(bytes)) / 16);
+  return bytes <= 0 ? blockAlignment : (bytes + step - 1) / step * step;
+}
+
+Allocator::~Allocator() {
+  run = -1;
+  endRun();
+}
+
+void *Allocator::allocate(int64_t bytes) {
+  if (bytes > (int64_t(1) << 46))
+    return nullptr;
+  int64_t size = sizeClass(bytes);
+  std::lock_guard<std::mutex> lock(mutex);
+  Header *header = nullptr;
+  std::vector<Header *> &list = kept[size];
+  if (!list.empty()) {
+    header = list.back();
+    list.pop_back();
+  } else {
+    header = static_cast<Header *>(
+        std::aligned_alloc(blockAlignment, size + sizeof(Header)));
+    if (!header)
+      return nullptr;
+    held += size;
+    peak = std::max(peak, held);
+  }
+  *header = {this, nullptr, live, size, run};
+  if (live)
+    live->previous = header;
+  live = header;
+  return header->block();
+}
+
+void Allocator::unlink(Header *header) {
+  (header->previous ? header->previous->next : live) = header->next;
+  if (header->next)
+    header->next->previous = header->previous;
+}
+
+void Allocator::release(void *block) {
+  if (!block)
+    return;
+  Header *header = Header::of(block);
+  Allocator *owner = header->owner;
+  if (!owner) {
+    std::free(header);
+    return;
+  }
+  std::lock_guard<std::mutex> lock(owner->mutex);
+  owner->unlink(header);
+  owner->kept[header->bytes].push_back(header);
+}
+
+bool Allocator::owns(const void *block) {
+  std::lock_guard<std::mutex> lock(mutex);
+  for (Header *header = live; header; header = header->next)
+    if (header->block() == block)
+      return true;
+  return false;
+}
+
+void Allocator::disown(void *block) {
+  std::lock_guard<std::mutex> lock(mutex);
+  Header *header = Header::of(block);
+  unlink(header);
+  header->owner = nullptr;
+  held -= header->bytes;
+}
+
+void Allocator::endRun() {
+  std::lock_guard<std::mutex> lock(mutex);
+  while (live) {
+    Header *header = live;
+    unlink(header);
+    kept[header->bytes].push_back(header);
+  }
+  for (auto &[size, list] : kept)
+    std::erase_if(list, [&](Header *header) {
+      if (header->run == run)
+        return false;
+      held -= size;
+      std::free(header);
+      return true;
+    });
+  ++run;
+}
+
+static thread_local Context *threadContext = nullptr;
+
+ContextScope::ContextScope(Context &context) : outer(threadContext) {
+  threadContext = &context;
+}
+
+ContextScope::~ContextScope() { threadContext = outer; }
+
+Context *attn::rt::currentContext() { return threadContext; }
+
+void *attn_rt_alloc(int64_t bytes) {
+  Context *context = currentContext();
+  void *block = context ? context->allocator.allocate(bytes) : nullptr;
+  if (!block) {
+    char message[96];
+    std::snprintf(message, sizeof(message),
+                  "out of memory: a tensor of %lld bytes does not fit",
+                  static_cast<long long>(bytes));
+    attn_rt_fail(message);
+  }
+  return block;
+}
+
+void attn_rt_free(void *block) { Allocator::release(block); }
+
+void *attn_rt_weight(int64_t index) {
+  Context *context = currentContext();
+  Weight &weight = context->weights[index];
+  auto value = reinterpret_cast<uintptr_t>(weight.address);
+  if (value % weight.alignment == 0)
+    return const_cast<char *>(weight.address);
+  if (!weight.copy) {
+    weight.copy =
+        std::aligned_alloc(blockAlignment, (weight.bytes + blockAlignment - 1) /
+                                               blockAlignment * blockAlignment);
+    if (!weight.copy)
+      attn_rt_fail("out of memory while copying a weight");
+    std::memcpy(weight.copy, weight.address, weight.bytes);
+  }
+  return weight.copy;
+}
+
+void attn_rt_fail(const char *message) {
+  Context *context = currentContext();
+  if (!context) {
+    std::fprintf(stderr, "error: %s\n", message);
+    std::abort();
+  }
+  context->failure = message;
+  std::longjmp(context->failurePoint, 1);
+}
