@@ -16,6 +16,13 @@ function(attn_target_options target)
     target_link_options(${target} PRIVATE -fsanitize=${ATTN_SANITIZE})
   endif()
   if(ATTN_ENABLE_PCH AND NOT ARG_NO_LLVM AND NOT ARG_EXCEPTIONS)
+    # The precompiled header is built as for libraries (-fPIC, not -fPIE), and
+    # clang takes it only under the same option.
+    get_target_property(type ${target} TYPE)
+    if(type STREQUAL EXECUTABLE)
+      set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+      target_compile_options(${target} PRIVATE -fPIC)
+    endif()
     target_precompile_headers(${target} REUSE_FROM AttnPrecompiled)
   endif()
 endfunction()

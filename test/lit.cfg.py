@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # Configuration of the lit tests. Run them with: lit -v build/test
 import os
 
@@ -5,7 +6,7 @@ import lit.formats
 import lit.util
 
 config.name = "attn"
-config.test_format = lit.formats.ShTest(True)
+config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
 config.excludes = ["Inputs", "lit.cfg.py", "unit", "lib"]
 config.test_source_root = os.path.dirname(__file__)
