@@ -1,0 +1,26 @@
+//===- Decompose.h - The linalg meaning of attn operations ------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef ATTN_DIALECT_ATTN_TRANSFORMS_DECOMPOSE_H
+#define ATTN_DIALECT_ATTN_TRANSFORMS_DECOMPOSE_H
+
+#include "attn/Dialect/Attn/IR/AttnDialect.h"
+
+namespace mlir {
+class RewritePatternSet;
+} // namespace mlir
+
+namespace mlir::attn {
+
+/// Each function builds the textbook form of `op` where `builder` stands and
+/// returns one value for each result, of its type. `op` itself stays.
+SmallVector<Value> decompose(OpBuilder &builder, AttentionOp op);
+SmallVector<Value> decompose(OpBuilder &builder, MergeOp op);
+SmallVector<Value> decompose(OpBuilder &builder, RopeOp op);
+SmallVector<Value> decompose(OpBuilder &builder, KVAppendOp op);
+
+/// One pattern for each operation that has a decomposition.
+void populateDecomposePatterns(RewritePatternSet &patterns);
+
+} // namespace mlir::attn
+
+#endif // ATTN_DIALECT_ATTN_TRANSFORMS_DECOMPOSE_H

@@ -1,0 +1,456 @@
+//===- Attention.cpp - The linalg meaning of attn.attention ---------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Builders.h"
+#include "attn/Dialect/Attn/Transforms/Decompose.h"
+#include "attn/Dialect/Attn/Utils/IndexMath.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using namespace mlir::attn;
+
+namespace {
+
+/// Builds one attention. Its loops over rows are (batch, kv head, row), or
+/// (batch, kv head, group, row) where query heads share a key/value head, so
+/// that keys and values are not repeated (they are when the number of heads is
+/// dynamic). A loop over keys or features follows.
+class AttentionBuilder {
+public:
+  AttentionBuilder(OpBuilder &builder, AttentionOp op)
+      : b(op.getLoc(), builder), math(b, op.getLoc()), op(op),
+        compute(op.getComputeType()) {}
+
+  SmallVector<Value> build();
+
+private:
+  /// A tensor that broadcasts to the scores: mapped where its extents are
+  /// known, else read element by element.
+  struct ScoreOperand {
+    MappedTensor mapped;
+    Value read;
+    SmallVector<OpFoldResult> sizes;
+  };
+
+  void setUpShape();
+  /// Splits dimension `dim` of `tensor`, the heads, in kv heads and group.
+  Value splitHeads(Value tensor, int64_t dim);
+  /// Keys or values with one head for each query head.
+  Value repeatHeads(Value tensor);
+  /// The reverse for a result of the operation, as `type`.
+  Value joinHeads(Value tensor, Type type);
+  ScoreOperand prepare(Value tensor);
+
+  Value buildScores();
+  Value buildRowMaximum(Value scores);
+  Value buildWeights(Value scores, Value maximum);
+  Value buildRowSum(Value weights, Value maximum);
+  Value buildOutput(Value weights, Value sum);
+  Value buildLse(Value maximum, Value sum);
+
+  bool removesPairs() {
+    return op.getMask() || op.getKeep() || op.getKvLengths();
+  }
+
+  /// Loops over the rows, then `extra` more.
+  AffineMap mapOf(unsigned extra, ArrayRef<unsigned> loops) {
+    SmallVector<AffineExpr> exprs;
+    for (unsigned loop : loops)
+      exprs.push_back(b.getAffineDimExpr(loop));
+    return AffineMap::get(rows + extra, 0, exprs, b.getContext());
+  }
+  /// All row loops, then the listed ones of the `extra` that follow.
+  AffineMap rowMap(unsigned extra, ArrayRef<unsigned> more = {}) {
+    auto loops = llvm::to_vector<8>(llvm::seq<unsigned>(0, rows));
+    for (unsigned loop : more)
+      loops.push_back(rows + loop);
+    return mapOf(extra, loops);
+  }
+  SmallVector<OpFoldResult> rowShapeWith(OpFoldResult last) {
+    SmallVector<OpFoldResult> shape = rowShape;
+    shape.push_back(last);
+    return shape;
+  }
+  /// 0 where `maximum` is minus infinity, so that nothing is subtracted from
+  /// the scores of a row without keys.
+  Value finiteMaximum(ImplicitLocOpBuilder &b, Value maximum) {
+    Value none = arith::CmpFOp::create(
+        b, arith::CmpFPredicate::OEQ, maximum,
+        buildFloat(b, compute, -std::numeric_limits<double>::infinity()));
+    return arith::SelectOp::create(b, none, buildFloat(b, compute, 0), maximum);
+  }
+
+  ImplicitLocOpBuilder b;
+  IndexMath math;
+  AttentionOp op;
+  FloatType compute;
+  bool grouped = false;
+  unsigned rows = 3; ///< number of loops over rows
+  OpFoldResult batch, heads, kvHeads, queryLen, kvLen;
+  int64_t group = 1; ///< query heads per key/value head
+  Value keys, values;
+  SmallVector<OpFoldResult> rowShape;
+};
+
+void AttentionBuilder::setUpShape() {
+  Location loc = op.getLoc();
+  batch = tensor::getMixedSize(b, loc, op.getQuery(), 0);
+  heads = tensor::getMixedSize(b, loc, op.getQuery(), 1);
+  queryLen = tensor::getMixedSize(b, loc, op.getQuery(), 2);
+  kvHeads = tensor::getMixedSize(b, loc, op.getKey(), 1);
+  kvLen = tensor::getMixedSize(b, loc, op.getKey(), 2);
+  keys = op.getKey();
+  values = op.getValue();
+  if (auto size = op.getGroupSize()) {
+    grouped = *size != 1;
+    group = *size;
+  } else {
+    keys = repeatHeads(keys);
+    values = repeatHeads(values);
+  }
+  rowShape = {batch, heads, queryLen};
+  if (grouped) {
+    rows = 4;
+    rowShape = {batch, kvHeads, math.constant(group), queryLen};
+  }
+}
+
+Value AttentionBuilder::repeatHeads(Value tensor) {
+  Value repeats = arith::DivUIOp::create(b, math.materialize(heads),
+                                         math.materialize(kvHeads));
+  SmallVector<OpFoldResult> shape =
+      tensor::getMixedSizes(b, op.getLoc(), tensor);
+  shape[1] = heads;
+  MappedTensor destination{
+      buildEmpty(b, shape, elementTypeOf(tensor)),
+      AffineMap::getMultiDimIdentityMap(4, b.getContext())};
+  auto body = [&](ImplicitLocOpBuilder &b, ValueRange) -> SmallVector<Value> {
+    SmallVector<Value> at;
+    for (unsigned loop = 0; loop < 4; ++loop)
+      at.push_back(linalg::IndexOp::create(b, loop));
+    at[1] = arith::DivUIOp::create(b, at[1], repeats);
+    return {tensor::ExtractOp::create(b, tensor, at)};
+  };
+  return buildGeneric(b, {}, destination, /*reductions=*/0, body).front();
+}
+
+Value AttentionBuilder::splitHeads(Value tensor, int64_t dim) {
+  if (!grouped)
+    return tensor;
+  auto type = cast<RankedTensorType>(tensor.getType());
+  SmallVector<int64_t> shape(type.getShape());
+  shape[dim] = *constantOf(heads);
+  tensor = castTensor(b, tensor, type.clone(shape));
+  shape[dim] /= group;
+  shape.insert(shape.begin() + dim + 1, group);
+  SmallVector<ReassociationIndices> reassociation;
+  int64_t next = 0;
+  for (int64_t i = 0; i < type.getRank(); ++i) {
+    reassociation.push_back({next++});
+    if (i == dim)
+      reassociation.back().push_back(next++);
+  }
+  return tensor::ExpandShapeOp::create(b, type.clone(shape), tensor,
+                                       reassociation);
+}
+
+Value AttentionBuilder::joinHeads(Value tensor, Type type) {
+  if (grouped) {
+    SmallVector<ReassociationIndices> reassociation = {{0}, {1, 2}, {3}};
+    if (cast<RankedTensorType>(tensor.getType()).getRank() == 5)
+      reassociation.push_back({4});
+    tensor = tensor::CollapseShapeOp::create(b, tensor, reassociation);
+  }
+  return castTensor(b, tensor, type);
+}
+
+AttentionBuilder::ScoreOperand AttentionBuilder::prepare(Value tensor) {
+  std::pair<Value, int64_t> whole[] = {{op.getQuery(), 0},
+                                       {op.getQuery(), 1},
+                                       {op.getQuery(), 2},
+                                       {op.getKey(), 2}};
+  SmallVector<AffineExpr> exprs;
+  unsigned loop = 0;
+  bool known = true, allHeads = false;
+  for (auto [i, dim] : llvm::enumerate(whole)) {
+    DimExtent extent = classifyDim(tensor, i, dim.first, dim.second);
+    known &= extent != DimExtent::OneOrWhole;
+    unsigned loops = grouped && i == 1 ? 2 : 1;
+    if (extent == DimExtent::One) {
+      exprs.push_back(b.getAffineConstantExpr(0));
+      loop += loops;
+      continue;
+    }
+    allHeads |= i == 1;
+    for (; loops; --loops)
+      exprs.push_back(b.getAffineDimExpr(loop++));
+  }
+  if (!known)
+    return {{}, tensor, tensor::getMixedSizes(b, op.getLoc(), tensor)};
+  if (allHeads)
+    tensor = splitHeads(tensor, 1);
+  return {{tensor, AffineMap::get(rows + 1, 0, exprs, b.getContext())}, {}, {}};
+}
+
+/// The softmax's arguments: scaled, capped and biased scores, minus infinity
+/// where a pair is not kept.
+Value AttentionBuilder::buildScores() {
+  SmallVector<OpFoldResult> shape = rowShapeWith(kvLen);
+  SmallVector<unsigned> keyMap = {0, 1, rows, rows + 1};
+  AffineMap productMaps[] = {rowMap(2, {1}), mapOf(2, keyMap), rowMap(2, {0})};
+  Value products = linalg::ContractOp::create(
+                       b, ValueRange{splitHeads(op.getQuery(), 1), keys},
+                       ValueRange{buildFilled(b, shape, compute, 0)},
+                       b.getAffineMapArrayAttr(productMaps))
+                       .getResult(0);
+
+  // Inputs: the products, then what is present of bias, keep, kv_lengths and
+  // a query_offset for each batch entry.
+  SmallVector<MappedTensor> inputs = {{products, rowMap(1, {0})}};
+  auto addScoreOperand = [&](Value tensor) -> ScoreOperand {
+    if (!tensor)
+      return {};
+    ScoreOperand operand = prepare(tensor);
+    if (!operand.read)
+      inputs.push_back(operand.mapped);
+    return operand;
+  };
+  ScoreOperand bias = addScoreOperand(op.getBias());
+  ScoreOperand keep = addScoreOperand(op.getKeep());
+  if (op.getKvLengths())
+    inputs.push_back({op.getKvLengths(), mapOf(1, {0})});
+  Value offset = op.getMask() ? op.getQueryOffset() : Value();
+  if (offset && isa<RankedTensorType>(offset.getType()))
+    inputs.push_back({offset, mapOf(1, {0})});
+
+  auto body = [&](ImplicitLocOpBuilder &b,
+                  ValueRange elements) -> SmallVector<Value> {
+    auto next = elements.begin();
+    Value score = *next++;
+    IndexMath math(b, b.getLoc());
+    Value batch, head, row, key;
+    if (op.getMask() || op.getKvLengths() || bias.read || keep.read) {
+      auto index = [&](unsigned loop) -> Value {
+        return linalg::IndexOp::create(b, loop);
+      };
+      batch = index(0);
+      head = index(1);
+      if (grouped)
+        head = math.materialize(
+            math.add(math.mul(head, math.constant(group)), index(2)));
+      row = index(rows - 1);
+      key = index(rows);
+    }
+    auto element = [&](Value whole, const ScoreOperand &operand) -> Value {
+      if (!whole)
+        return {};
+      if (!operand.read)
+        return *next++;
+      return extractBroadcast(b, operand.read, operand.sizes,
+                              {batch, head, row, key});
+    };
+    Value biasElement = element(op.getBias(), bias);
+    Value keepElement = element(op.getKeep(), keep);
+
+    if (op.getEffectiveScale() != 1)
+      score = arith::MulFOp::create(
+          b, score, buildFloat(b, compute, op.getEffectiveScale()));
+    auto addBias = [&] {
+      if (biasElement)
+        score = arith::AddFOp::create(b, score,
+                                      convertFloat(b, biasElement, compute));
+    };
+    if (op.getBiasOrder() == BiasOrder::BeforeSoftcap)
+      addBias();
+    if (auto softcap = op.getSoftcap()) {
+      Value cap = buildFloat(b, compute, softcap->convertToDouble());
+      Value ratio = arith::DivFOp::create(b, score, cap);
+      score = arith::MulFOp::create(b, math::TanhOp::create(b, ratio), cap);
+    }
+    if (op.getBiasOrder() == BiasOrder::AfterSoftcap)
+      addBias();
+
+    OpFoldResult kept = math.boolean(true);
+    if (keepElement)
+      kept = keepElement;
+    if (op.getKvLengths())
+      kept = math.logicalAnd(kept, math.compare(arith::CmpIPredicate::slt, key,
+                                                convertToIndex(b, *next++)));
+    if (auto mask = op.getMaskAttr()) {
+      OpFoldResult position = row;
+      if (offset)
+        position = math.add(row, isa<RankedTensorType>(offset.getType())
+                                     ? convertToIndex(b, *next++)
+                                     : offset);
+      MaskPoint point{batch, head, row, position, key, op.getMaskOperands()};
+      kept = math.logicalAnd(kept, mask.keep(b, b.getLoc(), point));
+    }
+    if (constantOf(kept) != 1) {
+      Value none =
+          buildFloat(b, compute, -std::numeric_limits<double>::infinity());
+      score = arith::SelectOp::create(b, math.materialize(kept), score, none);
+    }
+    return {score};
+  };
+  MappedTensor scores{buildEmpty(b, shape, compute), rowMap(1, {0})};
+  return buildGeneric(b, inputs, scores, /*reductions=*/0, body).front();
+}
+
+Value AttentionBuilder::buildRowMaximum(Value scores) {
+  Value start = buildFilled(b, rowShape, compute,
+                            -std::numeric_limits<double>::infinity());
+  if (Value sinks = op.getSinkLogits()) {
+    // The sink takes part in every softmax of its head.
+    SmallVector<unsigned> headLoops = {1};
+    if (grouped)
+      headLoops.push_back(2);
+    MappedTensor logits{splitHeads(sinks, 0), mapOf(0, headLoops)};
+    MappedTensor destination{buildEmpty(b, rowShape, compute), rowMap(0)};
+    start = buildGeneric(b, logits, destination, /*reductions=*/0,
+                         [&](ImplicitLocOpBuilder &b,
+                             ValueRange elements) -> SmallVector<Value> {
+                           return {convertFloat(b, elements[0], compute)};
+                         })
+                .front();
+  }
+  // `maximumf` hands a NaN on.
+  return buildGeneric(
+             b, {{scores, rowMap(1, {0})}}, {{start, rowMap(1)}},
+             /*reductions=*/1,
+             [](ImplicitLocOpBuilder &b,
+                ValueRange elements) -> SmallVector<Value> {
+               return {arith::MaximumFOp::create(b, elements[0], elements[1])};
+             })
+      .front();
+}
+
+Value AttentionBuilder::buildWeights(Value scores, Value maximum) {
+  Value empty = buildEmpty(b, rowShapeWith(kvLen), compute);
+  return buildGeneric(b, {{scores, rowMap(1, {0})}, {maximum, rowMap(1)}},
+                      {{empty, rowMap(1, {0})}}, /*reductions=*/0,
+                      [&](ImplicitLocOpBuilder &b,
+                          ValueRange elements) -> SmallVector<Value> {
+                        Value shifted = arith::SubFOp::create(
+                            b, elements[0], finiteMaximum(b, elements[1]));
+                        return {math::ExpOp::create(b, shifted)};
+                      })
+      .front();
+}
+
+Value AttentionBuilder::buildRowSum(Value weights, Value maximum) {
+  Value start;
+  if (Value sinks = op.getSinkLogits()) {
+    SmallVector<unsigned> headLoops = {1};
+    if (grouped)
+      headLoops.push_back(2);
+    start = buildGeneric(b,
+                         {{splitHeads(sinks, 0), mapOf(0, headLoops)},
+                          {maximum, rowMap(0)}},
+                         {{buildEmpty(b, rowShape, compute), rowMap(0)}},
+                         /*reductions=*/0,
+                         [&](ImplicitLocOpBuilder &b,
+                             ValueRange elements) -> SmallVector<Value> {
+                           Value shifted = arith::SubFOp::create(
+                               b, convertFloat(b, elements[0], compute),
+                               finiteMaximum(b, elements[1]));
+                           return {math::ExpOp::create(b, shifted)};
+                         })
+                .front();
+  } else {
+    start = buildFilled(b, rowShape, compute, 0);
+  }
+  return buildGeneric(b, {{weights, rowMap(1, {0})}}, {{start, rowMap(1)}},
+                      /*reductions=*/1,
+                      [](ImplicitLocOpBuilder &b,
+                         ValueRange elements) -> SmallVector<Value> {
+                        return {
+                            arith::AddFOp::create(b, elements[0], elements[1])};
+                      })
+      .front();
+}
+
+/// The weighted sum of the values over the sum of the weights.
+Value AttentionBuilder::buildOutput(Value weights, Value sum) {
+  OpFoldResult valueDim =
+      tensor::getMixedSize(b, op.getLoc(), op.getValue(), 3);
+  SmallVector<OpFoldResult> shape = rowShapeWith(valueDim);
+  Value start = buildFilled(b, shape, compute, 0);
+  AffineMap weightMap = rowMap(2, {1}), outputMap = rowMap(2, {0});
+  AffineMap valueMap = mapOf(2, {0, 1, rows + 1, rows});
+  Value total;
+  if (removesPairs()) {
+    // Zero times the garbage behind the last key could be NaN.
+    total = buildGeneric(
+                b, {{weights, weightMap}, {values, valueMap}},
+                {{start, outputMap}}, /*reductions=*/1,
+                [&](ImplicitLocOpBuilder &b,
+                    ValueRange elements) -> SmallVector<Value> {
+                  Value zero = buildFloat(b, compute, 0);
+                  Value none = arith::CmpFOp::create(
+                      b, arith::CmpFPredicate::OEQ, elements[0], zero);
+                  Value product = arith::MulFOp::create(
+                      b, elements[0], convertFloat(b, elements[1], compute));
+                  product = arith::SelectOp::create(b, none, zero, product);
+                  return {arith::AddFOp::create(b, elements[2], product)};
+                })
+                .front();
+  } else {
+    total = linalg::ContractOp::create(
+                b, ValueRange{weights, values}, ValueRange{start},
+                b.getAffineMapArrayAttr({weightMap, valueMap, outputMap}))
+                .getResult(0);
+  }
+  FloatType element = elementTypeOf(op.getOutput());
+  Value normalized =
+      buildGeneric(
+          b, {{total, rowMap(1, {0})}, {sum, rowMap(1)}},
+          {{buildEmpty(b, shape, element), rowMap(1, {0})}}, /*reductions=*/0,
+          [&](ImplicitLocOpBuilder &b,
+              ValueRange elements) -> SmallVector<Value> {
+            Value zero = buildFloat(b, compute, 0);
+            Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
+                                               elements[1], zero);
+            Value mean = arith::DivFOp::create(b, elements[0], elements[1]);
+            mean = arith::SelectOp::create(b, none, zero, mean);
+            return {convertFloat(b, mean, element)};
+          })
+          .front();
+  return joinHeads(normalized, op.getOutput().getType());
+}
+
+Value AttentionBuilder::buildLse(Value maximum, Value sum) {
+  FloatType element = elementTypeOf(op.getLse());
+  // A row without keys: log 0 is minus infinity, and so is its maximum.
+  Value lse = buildGeneric(b, {{maximum, rowMap(0)}, {sum, rowMap(0)}},
+                           {{buildEmpty(b, rowShape, element), rowMap(0)}},
+                           /*reductions=*/0,
+                           [&](ImplicitLocOpBuilder &b,
+                               ValueRange elements) -> SmallVector<Value> {
+                             Value log = math::LogOp::create(b, elements[1]);
+                             Value total =
+                                 arith::AddFOp::create(b, log, elements[0]);
+                             return {convertFloat(b, total, element)};
+                           })
+                  .front();
+  return joinHeads(lse, op.getLse().getType());
+}
+
+SmallVector<Value> AttentionBuilder::build() {
+  setUpShape();
+  Value scores = buildScores();
+  Value maximum = buildRowMaximum(scores);
+  Value weights = buildWeights(scores, maximum);
+  Value sum = buildRowSum(weights, maximum);
+  SmallVector<Value> results = {buildOutput(weights, sum)};
+  if (op.getLse())
+    results.push_back(buildLse(maximum, sum));
+  return results;
+}
+
+} // namespace
+
+SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, AttentionOp op) {
+  return AttentionBuilder(builder, op).build();
+}

@@ -1,0 +1,123 @@
+//===- KVAppend.cpp - The meaning of attn.kv_append -----------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Builders.h"
+#include "attn/Dialect/Attn/Transforms/Decompose.h"
+#include "attn/Dialect/Attn/Utils/IndexMath.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using namespace mlir::attn;
+
+namespace {
+
+/// Rows [source, source + count) of an update that replace as many rows of a
+/// cache from `target` on.
+struct RowCopy {
+  OpFoldResult source, target, count;
+};
+
+/// Remainder of a division that rounds down; `b` is positive.
+OpFoldResult floorMod(ImplicitLocOpBuilder &b, OpFoldResult x,
+                      OpFoldResult divisor) {
+  IndexMath math(b, b.getLoc());
+  Value d = math.materialize(divisor);
+  Value rest = arith::RemSIOp::create(b, math.materialize(x), d);
+  Value positive = arith::AddIOp::create(b, rest, d);
+  return arith::RemSIOp::create(b, positive, d).getResult();
+}
+
+/// Rows in bounds: `at + s` for `s` in [max(0, -at), min(added, length - at)).
+SmallVector<RowCopy> linearCopies(ImplicitLocOpBuilder &b, OpFoldResult at,
+                                  OpFoldResult added, OpFoldResult length) {
+  IndexMath math(b, b.getLoc());
+  OpFoldResult zero = math.constant(0);
+  OpFoldResult begin = math.min(math.max(zero, math.sub(zero, at)), added);
+  OpFoldResult end = math.min(added, math.sub(length, at));
+  OpFoldResult count = math.max(zero, math.sub(end, begin));
+  OpFoldResult target = math.min(math.max(zero, at), length);
+  return {{begin, target, count}};
+}
+
+/// The last rows of the update, at most as many as the cache has, up to the
+/// end of the cache and then on from its start.
+SmallVector<RowCopy> circularCopies(ImplicitLocOpBuilder &b, OpFoldResult at,
+                                    OpFoldResult added, OpFoldResult length) {
+  IndexMath math(b, b.getLoc());
+  OpFoldResult zero = math.constant(0);
+  OpFoldResult begin = math.max(zero, math.sub(added, length));
+  OpFoldResult count = math.sub(added, begin);
+  OpFoldResult divisor = math.max(length, math.constant(1));
+  OpFoldResult target =
+      floorMod(b, math.add(floorMod(b, at, divisor), begin), divisor);
+  OpFoldResult first = math.min(count, math.sub(length, target));
+  return {{begin, target, first},
+          {math.add(begin, first), zero, math.sub(count, first)}};
+}
+
+/// The cache with `update` behind its last row.
+Value buildLonger(ImplicitLocOpBuilder &b, KVAppendOp op) {
+  Location loc = op.getLoc();
+  IndexMath math(b, loc);
+  SmallVector<OpFoldResult> cacheSizes =
+      tensor::getMixedSizes(b, loc, op.getCache());
+  SmallVector<OpFoldResult> updateSizes =
+      tensor::getMixedSizes(b, loc, op.getUpdate());
+  SmallVector<OpFoldResult> shape = cacheSizes;
+  shape[2] = math.add(cacheSizes[2], updateSizes[2]);
+  Value result = buildEmpty(b, shape, elementTypeOf(op.getResult()));
+  SmallVector<OpFoldResult> offsets(4, math.constant(0));
+  SmallVector<OpFoldResult> strides(4, math.constant(1));
+  result = tensor::InsertSliceOp::create(b, op.getCache(), result, offsets,
+                                         cacheSizes, strides);
+  offsets[2] = cacheSizes[2];
+  return tensor::InsertSliceOp::create(b, op.getUpdate(), result, offsets,
+                                       updateSizes, strides);
+}
+
+/// The cache with rows replaced, batch entry by batch entry.
+Value buildReplaced(ImplicitLocOpBuilder &b, KVAppendOp op) {
+  Location loc = op.getLoc();
+  IndexMath math(b, loc);
+  SmallVector<OpFoldResult> sizes =
+      tensor::getMixedSizes(b, loc, op.getUpdate());
+  OpFoldResult batch = sizes[0], added = sizes[2];
+  OpFoldResult length = tensor::getMixedSize(b, loc, op.getCache(), 2);
+  auto loop = scf::ForOp::create(
+      b, math.materialize(math.constant(0)), math.materialize(batch),
+      math.materialize(math.constant(1)), ValueRange{op.getCache()},
+      [&](OpBuilder &nested, Location loc, Value entry, ValueRange caches) {
+        ImplicitLocOpBuilder b(loc, nested);
+        IndexMath math(b, loc);
+        Value at = convertToIndex(
+            b, tensor::ExtractOp::create(b, op.getAt(), ValueRange{entry}));
+        SmallVector<RowCopy> copies = op.getMode() == CacheMode::Circular
+                                          ? circularCopies(b, at, added, length)
+                                          : linearCopies(b, at, added, length);
+        Value cache = caches.front();
+        SmallVector<OpFoldResult> strides(4, math.constant(1));
+        sizes[0] = math.constant(1);
+        for (const RowCopy &copy : copies) {
+          SmallVector<OpFoldResult> source = {entry, math.constant(0),
+                                              copy.source, math.constant(0)};
+          SmallVector<OpFoldResult> target = source;
+          target[2] = copy.target;
+          sizes[2] = copy.count;
+          Value rows = tensor::ExtractSliceOp::create(b, op.getUpdate(), source,
+                                                      sizes, strides);
+          cache = tensor::InsertSliceOp::create(b, rows, cache, target, sizes,
+                                                strides);
+        }
+        scf::YieldOp::create(b, cache);
+      });
+  return loop.getResult(0);
+}
+
+} // namespace
+
+SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, KVAppendOp op) {
+  ImplicitLocOpBuilder b(op.getLoc(), builder);
+  Value result = op.getAt() ? buildReplaced(b, op) : buildLonger(b, op);
+  return {castTensor(b, result, op.getResult().getType())};
+}
