@@ -21,6 +21,9 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 VOCABULARY = 99
 LAYERS = 2
+# Weights as large as this make softmax rows far from uniform, so that a wrong
+# scale, mask or head order shows in the outputs.
+SPREAD = 0.3
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def make_bert(attention):
     config = transformers.BertConfig(
         vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=LAYERS,
         num_attention_heads=4, intermediate_size=64, max_position_embeddings=64,
-        attn_implementation=attention,
+        attn_implementation=attention, initializer_range=SPREAD,
     )
     return transformers.BertModel(config, add_pooling_layer=False), token_inputs(
         "input_ids", "attention_mask", "token_type_ids"
@@ -65,7 +68,7 @@ def make_distilbert(attention):
 
     config = transformers.DistilBertConfig(
         vocab_size=VOCABULARY, dim=32, n_layers=LAYERS, n_heads=4, hidden_dim=64,
-        max_position_embeddings=64, attn_implementation=attention,
+        max_position_embeddings=64, attn_implementation=attention, initializer_range=SPREAD,
     )
     return transformers.DistilBertModel(config), token_inputs("input_ids", "attention_mask")
 
@@ -75,7 +78,7 @@ def gpt2_config(attention):
 
     return transformers.GPT2Config(
         vocab_size=VOCABULARY, n_embd=32, n_layer=LAYERS, n_head=4, n_positions=64,
-        attn_implementation=attention, bos_token_id=0, eos_token_id=1,
+        attn_implementation=attention, initializer_range=SPREAD, bos_token_id=0, eos_token_id=1,
     )
 
 
@@ -92,7 +95,7 @@ def make_llama(attention):
     config = transformers.LlamaConfig(
         vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=LAYERS,
         num_attention_heads=4, num_key_value_heads=2, intermediate_size=64,
-        max_position_embeddings=64, attn_implementation=attention,
+        max_position_embeddings=64, attn_implementation=attention, initializer_range=SPREAD,
         bos_token_id=0, eos_token_id=1,
     )
     return transformers.LlamaForCausalLM(config), token_inputs("input_ids", "attention_mask")
@@ -104,7 +107,7 @@ def make_vit(attention):
 
     config = transformers.ViTConfig(
         hidden_size=32, num_hidden_layers=LAYERS, num_attention_heads=4,
-        intermediate_size=64, image_size=32, patch_size=8, attn_implementation=attention,
+        intermediate_size=64, image_size=32, patch_size=8, attn_implementation=attention, initializer_range=SPREAD,
     )
     model = transformers.ViTModel(config, add_pooling_layer=False)
     return model, {"pixel_values": (torch.randn(2, 3, 32, 32), {0: "batch"})}
@@ -190,7 +193,7 @@ def export(case, folder):
     model, inputs = globals()[f"make_{case.model}"](case.attention)
     model = model.eval()
     if case.model != "gpt2_past":
-        model = FirstOutput(model, list(inputs))
+        model = first_output(model, list(inputs))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "model.onnx"
     values = tuple(value for value, _ in inputs.values())
@@ -233,7 +236,8 @@ def nested_shapes(case, shapes):
     return (tuple(shapes),)
 
 
-def FirstOutput(model, names):
+def first_output(model, names):
+    """The model with positional inputs, one output and no cache."""
     import torch
 
     class Wrapped(torch.nn.Module):
@@ -242,9 +246,7 @@ def FirstOutput(model, names):
             self.model = model
 
         def forward(self, *arguments):
-            options = {} if "pixel_values" in names else {}
-            if hasattr(model.config, "use_cache"):
-                options["use_cache"] = False
+            options = {"use_cache": False} if hasattr(model.config, "use_cache") else {}
             return self.model(**dict(zip(names, arguments)), **options)[0]
 
     return Wrapped()
@@ -265,14 +267,14 @@ def fingerprint():
 def export_all(root, pattern=""):
     """Exports what is missing; returns {case name: folder or error text}."""
     results = {}
-    print_fingerprint = fingerprint()
+    wanted = fingerprint()
     for case in cases():
         if pattern not in case.name:
             continue
         folder = Path(root) / case.name
         stamp = folder / "stamp"
         error = folder / "error.txt"
-        if not (stamp.is_file() and stamp.read_text() == print_fingerprint):
+        if not (stamp.is_file() and stamp.read_text() == wanted):
             folder.mkdir(parents=True, exist_ok=True)
             error.unlink(missing_ok=True)
             (folder / "model.onnx").unlink(missing_ok=True)
@@ -284,7 +286,7 @@ def export_all(root, pattern=""):
                     export(case, folder)
             except Exception:  # an exporter may fail in any way; the test says so
                 error.write_text(traceback.format_exc())
-            stamp.write_text(print_fingerprint)
+            stamp.write_text(wanted)
         results[case.name] = error.read_text() if error.is_file() else folder
     return results
 
