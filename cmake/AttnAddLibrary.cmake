@@ -101,7 +101,8 @@ endfunction()
 # attn_add_unittest(name a.cpp [LINK_LIBS libs]): a gtest program in build/test.
 function(attn_add_unittest name)
   cmake_parse_arguments(ARG "NO_LLVM;EXCEPTIONS" "" "LINK_LIBS" ${ARGN})
-  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  # Built by 'attn-unittests' only, since gtest is not needed for the tools.
+  add_executable(${name} EXCLUDE_FROM_ALL ${ARG_UNPARSED_ARGUMENTS})
   set(flags)
   if(ARG_EXCEPTIONS)
     list(APPEND flags EXCEPTIONS)
