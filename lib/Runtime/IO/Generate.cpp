@@ -168,3 +168,11 @@ std::optional<Tensor> attn::rt::generateTensor(const std::string &text,
   fill(tensor, parseFilling(text.substr(colon + 1), text), text, seed);
   return tensor;
 }
+
+uint64_t attn::rt::mixSeed(uint64_t seed, const std::string &name) {
+  // FNV-1a.
+  uint64_t hash = 0xcbf29ce484222325 ^ seed;
+  for (unsigned char c : name)
+    hash = (hash ^ c) * 0x100000001b3;
+  return hash;
+}

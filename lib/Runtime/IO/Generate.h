@@ -16,6 +16,9 @@ namespace attn::rt {
 /// throws Error when it has but something in it is wrong.
 std::optional<Tensor> generateTensor(const std::string &text, uint64_t seed);
 
+/// A seed that depends on `name` too, the same on every machine.
+uint64_t mixSeed(uint64_t seed, const std::string &name);
+
 } // namespace attn::rt
 
 #endif // ATTN_LIB_RUNTIME_IO_GENERATE_H

@@ -1,0 +1,29 @@
+//===- Commands.h - The subcommands of attn ---------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef ATTN_TOOLS_ATTN_COMMANDS_H
+#define ATTN_TOOLS_ATTN_COMMANDS_H
+
+#include <CLI/CLI.hpp>
+#include <stdexcept>
+
+namespace attn::tool {
+
+/// Wrong usage: exit code 2 instead of 1.
+class UsageError : public std::runtime_error {
+public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Failed cases have been reported already: exit code 1 without a message.
+class TestsFailed : public std::exception {};
+
+/// Each adds its subcommand; its work happens while `app` parses.
+void addImportCommand(CLI::App &app);
+void addCompileCommand(CLI::App &app);
+void addRunCommand(CLI::App &app);
+void addExplainCommand(CLI::App &app);
+void addTestCommand(CLI::App &app);
+
+} // namespace attn::tool
+
+#endif // ATTN_TOOLS_ATTN_COMMANDS_H
