@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Error.h"
 #include "Module.h"
+#include "SharedLibrary.h"
 #include <cstring>
 #include <dlfcn.h>
 #include <filesystem>
@@ -88,6 +89,7 @@ attn_rt_module *attn_rt_load(const char *path) {
       fail("cannot load '", path, "': no such file");
     if (!std::filesystem::is_regular_file(path, ignored))
       fail("cannot load '", path, "': it is not a file");
+    checkSharedLibrary(path);
     exposeRuntime();
     // Without a slash dlopen would search the system's folders.
     std::filesystem::path absolute = std::filesystem::absolute(path);

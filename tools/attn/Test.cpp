@@ -60,65 +60,88 @@ static std::set<std::string> readNames(const std::string &path) {
   return names;
 }
 
-/// A pass that was promised but is not one now becomes a failure.
-static void checkPromised(const std::string &path,
-                          std::map<std::string, CaseResult> &results) {
-  for (const std::string &name : readNames(path)) {
-    auto [found, isNew] = results.try_emplace(name);
-    CaseResult &result = found->second;
-    if (isNew)
-      result = {CaseStatus::Failed, "listed in '" + path + "' but not run"};
-    else if (result.status == CaseStatus::Skipped)
-      result = {CaseStatus::Failed,
-                "listed in '" + path +
-                    "' as passed but skipped: " + result.reason};
+namespace {
+/// Prints and counts the results as they come.
+class Report {
+public:
+  Report(bool isQuiet, const std::string &promisedFile)
+      : isQuiet(isQuiet), promisedFile(promisedFile) {
+    if (!promisedFile.empty())
+      missing = promised = readNames(promisedFile);
   }
-}
+
+  void add(const std::string &name, CaseResult result) {
+    // A pass that was promised and now is skipped is lost.
+    if (result.status == CaseStatus::Skipped && promised.count(name))
+      result = {CaseStatus::Failed,
+                "listed in '" + promisedFile +
+                    "' as passed but skipped: " + result.reason};
+    missing.erase(name);
+    static const char *const words[] = {"passed", "failed", "skipped"};
+    int index = static_cast<int>(result.status);
+    ++counts[index];
+    if (result.status == CaseStatus::Passed)
+      passed.insert(name);
+    if (isQuiet && result.status != CaseStatus::Failed)
+      return;
+    clearProgress();
+    std::printf("%s %s%s%s\n", words[index], name.c_str(),
+                result.reason.empty() ? "" : ": ", result.reason.c_str());
+    std::fflush(stdout);
+  }
+
+  /// Prints the last line; returns whether every case was fine.
+  bool finish() {
+    for (const std::string &name : std::set<std::string>(missing))
+      add(name,
+          {CaseStatus::Failed, "listed in '" + promisedFile + "' but not run"});
+    std::printf("%d passed, %d failed, %d skipped\n", counts[0], counts[1],
+                counts[2]);
+    return counts[1] == 0;
+  }
+
+  /// Names of passed cases, one a line.
+  std::string passedText() const {
+    std::string text;
+    for (const std::string &name : passed)
+      text += name + "\n";
+    return text;
+  }
+
+private:
+  bool isQuiet;
+  std::string promisedFile;
+  std::set<std::string> promised, missing, passed;
+  int counts[3] = {};
+};
+} // namespace
 
 static void test(const TestOptions &options) {
   if (!options.listPassed.empty())
     rt::checkWritable(options.listPassed);
-  if (!options.expectPassed.empty())
-    rt::readFile(options.expectPassed);
-  std::vector<fs::path> cases;
+  Report report(options.quiet, options.expectPassed);
+  std::map<std::string, fs::path> cases;
   for (const std::string &folder : options.folders)
-    for (const fs::path &path : findCases(folder))
-      cases.push_back(path);
+    for (const fs::path &path : findCases(folder)) {
+      // "dir/." and "dir/" have no file name of their own.
+      std::string name = fs::canonical(path).filename().string();
+      if (!cases.emplace(name, path).second)
+        fail("two cases are named '", name, "'; run them one by one");
+    }
 
   // Loaded before the first child is made, once for all of them.
   loadCompiler();
-  std::map<std::string, CaseResult> results;
   int done = 0;
-  for (const fs::path &path : cases) {
-    // "dir/." and "dir/" have no file name.
-    std::string name = fs::canonical(path).filename().string();
+  for (const auto &[name, path] : cases) {
     showProgress(name, done++, static_cast<int>(cases.size()));
-    CaseResult result = runInChild(
-        [&] { return runCase(path, options.compile); }, options.timeout);
-    if (!results.emplace(name, result).second)
-      fail("two cases are named '", name, "'; run them one by one");
+    report.add(name, runInChild([&] { return runCase(path, options.compile); },
+                                options.timeout));
   }
   clearProgress();
-  if (!options.expectPassed.empty())
-    checkPromised(options.expectPassed, results);
-
-  int counts[3] = {};
-  std::string passed;
-  for (const auto &[name, result] : results) {
-    static const char *const words[] = {"PASS", "FAIL", "SKIP"};
-    int index = static_cast<int>(result.status);
-    ++counts[index];
-    if (result.status == CaseStatus::Passed)
-      passed += name + "\n";
-    if (!options.quiet || result.status == CaseStatus::Failed)
-      std::printf("%s %s%s%s\n", words[index], name.c_str(),
-                  result.reason.empty() ? "" : ": ", result.reason.c_str());
-  }
+  bool isFine = report.finish();
   if (!options.listPassed.empty())
-    rt::writeFile(options.listPassed, passed);
-  std::printf("%d passed, %d failed, %d skipped\n", counts[0], counts[1],
-              counts[2]);
-  if (counts[1] != 0)
+    rt::writeFile(options.listPassed, report.passedText());
+  if (!isFine)
     throw TestsFailed();
 }
 

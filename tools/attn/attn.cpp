@@ -39,6 +39,15 @@ int main(int argc, char **argv) {
   addRunCommand(app);
   addExplainCommand(app);
   addTestCommand(app);
+  // CLI11 would only say that a subcommand is required.
+  std::string first = argc > 1 ? argv[1] : "";
+  bool isKnown = first.empty() || first[0] == '-';
+  for (const CLI::App *command : app.get_subcommands({}))
+    isKnown |= command->get_name() == first;
+  if (!isKnown)
+    return report("unknown command '" + first +
+                      "'; expected import, compile, run, explain or test",
+                  2);
   try {
     app.parse(argc, argv);
     // A full disk or a closed pipe shows only now.
