@@ -172,8 +172,9 @@ LogicalResult AttentionOp::verify() {
   return success();
 }
 
-LogicalResult AttentionOp::reifyResultShapes(
-    OpBuilder &builder, ReifiedRankedShapedTypeDims &reifiedShapes) {
+LogicalResult
+AttentionOp::reifyResultShapes(OpBuilder &builder,
+                               ReifiedRankedShapedTypeDims &reifiedShapes) {
   auto dim = [&](Value tensor, int64_t i) {
     return tensor::getMixedSize(builder, getLoc(), tensor, i);
   };
@@ -261,9 +262,9 @@ struct DropUnusedLse : OpRewritePattern<AttentionOp> {
                                 PatternRewriter &rewriter) const override {
     if (!op.getLse() || !op.getLse().use_empty())
       return rewriter.notifyMatchFailure(op, "lse is absent or read");
-    auto plain = AttentionOp::create(
-        rewriter, op.getLoc(), TypeRange{op.getOutput().getType()},
-        op->getOperands(), op->getAttrs());
+    auto plain = AttentionOp::create(rewriter, op.getLoc(),
+                                     TypeRange{op.getOutput().getType()},
+                                     op->getOperands(), op->getAttrs());
     rewriter.replaceAllUsesWith(op.getOutput(), plain.getOutput());
     rewriter.eraseOp(op);
     return success();

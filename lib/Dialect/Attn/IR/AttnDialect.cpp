@@ -10,9 +10,9 @@
 using namespace mlir;
 using namespace mlir::attn;
 
+#include "attn/Dialect/Attn/IR/AttnAttrInterfaces.cpp.inc"
 #include "attn/Dialect/Attn/IR/AttnDialect.cpp.inc"
 #include "attn/Dialect/Attn/IR/AttnEnums.cpp.inc"
-#include "attn/Dialect/Attn/IR/AttnAttrInterfaces.cpp.inc"
 
 /// `[` mask, mask, ... `]`, possibly empty.
 static ParseResult parseMaskList(AsmParser &parser,

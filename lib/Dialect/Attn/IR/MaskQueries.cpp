@@ -9,8 +9,8 @@ using namespace mlir::attn;
 namespace {
 
 /// The intervals as integers, clipped to [0, kvLen), sorted and disjoint.
-SmallVector<std::pair<int64_t, int64_t>> normalize(const KeyIntervals &intervals,
-                                                   int64_t kvLen) {
+SmallVector<std::pair<int64_t, int64_t>>
+normalize(const KeyIntervals &intervals, int64_t kvLen) {
   SmallVector<std::pair<int64_t, int64_t>> sorted, result;
   for (const KeyInterval &interval : intervals) {
     int64_t begin = std::max<int64_t>(*constantOf(interval.begin), 0);
@@ -31,9 +31,12 @@ SmallVector<std::pair<int64_t, int64_t>> normalize(const KeyIntervals &intervals
 MaskTile constantTile(OpBuilder &builder, int64_t head, int64_t queryBegin,
                       int64_t queryEnd, int64_t kvLen) {
   IndexMath math(builder, builder.getUnknownLoc());
-  return {math.constant(0),          math.constant(head),
-          math.constant(queryBegin), math.constant(queryBegin),
-          math.constant(queryEnd),   math.constant(kvLen),
+  return {math.constant(0),
+          math.constant(head),
+          math.constant(queryBegin),
+          math.constant(queryBegin),
+          math.constant(queryEnd),
+          math.constant(kvLen),
           ValueRange()};
 }
 

@@ -10,11 +10,10 @@ using namespace mlir::attn;
 ParseResult MergeOp::parse(OpAsmParser &parser, OperationState &result) {
   SmallVector<OpAsmParser::UnresolvedOperand> outputs, lses;
   auto parsePart = [&]() -> ParseResult {
-    return failure(parser.parseLParen() ||
-                   parser.parseOperand(outputs.emplace_back()) ||
-                   parser.parseComma() ||
-                   parser.parseOperand(lses.emplace_back()) ||
-                   parser.parseRParen());
+    return failure(
+        parser.parseLParen() || parser.parseOperand(outputs.emplace_back()) ||
+        parser.parseComma() || parser.parseOperand(lses.emplace_back()) ||
+        parser.parseRParen());
   };
   Type outputType, lseType;
   if (parser.parseCommaSeparatedList(parsePart) ||
@@ -30,11 +29,10 @@ ParseResult MergeOp::parse(OpAsmParser &parser, OperationState &result) {
 
 void MergeOp::print(OpAsmPrinter &printer) {
   printer << ' ';
-  llvm::interleaveComma(llvm::zip_equal(getOutputs(), getLses()), printer,
-                        [&](auto part) {
-                          printer << '(' << std::get<0>(part) << ", "
-                                  << std::get<1>(part) << ')';
-                        });
+  llvm::interleaveComma(
+      llvm::zip_equal(getOutputs(), getLses()), printer, [&](auto part) {
+        printer << '(' << std::get<0>(part) << ", " << std::get<1>(part) << ')';
+      });
   printer.printOptionalAttrDict((*this)->getAttrs());
   printer << " : " << getOutput().getType() << ", " << getLse().getType();
 }
@@ -72,7 +70,8 @@ MergeOp::reifyResultShapes(OpBuilder &builder,
   return success();
 }
 
-LogicalResult MergeOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &results) {
+LogicalResult MergeOp::fold(FoldAdaptor,
+                            SmallVectorImpl<OpFoldResult> &results) {
   // One part is the whole.
   if (getOutputs().size() != 1)
     return failure();

@@ -10,7 +10,8 @@ namespace {
 
 /// Calls `visit` for each member with its share of the operands.
 template <typename Use, typename Fn>
-void forEachMember(ArrayRef<MaskAttrInterface> masks, const Use &use, Fn visit) {
+void forEachMember(ArrayRef<MaskAttrInterface> masks, const Use &use,
+                   Fn visit) {
   unsigned firstOperand = 0;
   for (MaskAttrInterface mask : masks) {
     Use inner = use;
@@ -59,7 +60,8 @@ KeyIntervals complement(const IndexMath &math, const KeyIntervals &intervals,
   for (const KeyInterval &x : intervals) {
     // An empty interval must remove nothing: end is not below begin.
     OpFoldResult end = math.max(x.begin, x.end);
-    result = intersect(math, result, {{math.constant(0), x.begin}, {end, kvLen}});
+    result =
+        intersect(math, result, {{math.constant(0), x.begin}, {end, kvLen}});
   }
   return result;
 }
@@ -104,9 +106,10 @@ OpFoldResult AllOfAttr::keep(OpBuilder &builder, Location loc,
                              const MaskPoint &point) const {
   IndexMath math(builder, loc);
   OpFoldResult kept = math.boolean(true);
-  forEachMember(getMasks(), point, [&](MaskAttrInterface m, const MaskPoint &p) {
-    kept = math.logicalAnd(kept, m.keep(builder, loc, p));
-  });
+  forEachMember(getMasks(), point,
+                [&](MaskAttrInterface m, const MaskPoint &p) {
+                  kept = math.logicalAnd(kept, m.keep(builder, loc, p));
+                });
   return kept;
 }
 
@@ -158,9 +161,10 @@ OpFoldResult AnyOfAttr::keep(OpBuilder &builder, Location loc,
                              const MaskPoint &point) const {
   IndexMath math(builder, loc);
   OpFoldResult kept = math.boolean(false);
-  forEachMember(getMasks(), point, [&](MaskAttrInterface m, const MaskPoint &p) {
-    kept = math.logicalOr(kept, m.keep(builder, loc, p));
-  });
+  forEachMember(getMasks(), point,
+                [&](MaskAttrInterface m, const MaskPoint &p) {
+                  kept = math.logicalOr(kept, m.keep(builder, loc, p));
+                });
   return kept;
 }
 

@@ -11,8 +11,9 @@ LogicalResult PerHeadAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                   ArrayRef<int64_t> indices) {
   for (auto [head, index] : llvm::enumerate(indices))
     if (index < 0 || index >= static_cast<int64_t>(masks.size()))
-      return emitError() << "'per_head' gives head " << head << " mask " << index
-                         << ", but there are " << masks.size() << " masks";
+      return emitError() << "'per_head' gives head " << head << " mask "
+                         << index << ", but there are " << masks.size()
+                         << " masks";
   return success();
 }
 
@@ -33,9 +34,9 @@ static OpFoldResult memberOf(const IndexMath &math, PerHeadAttr attr,
   OpFoldResult member = math.constant(indices.front());
   for (size_t h = 1; h < indices.size(); ++h)
     if (indices[h] != indices[h - 1])
-      member = math.select(math.compare(arith::CmpIPredicate::sge, head,
-                                        math.constant(h)),
-                           math.constant(indices[h]), member);
+      member = math.select(
+          math.compare(arith::CmpIPredicate::sge, head, math.constant(h)),
+          math.constant(indices[h]), member);
   return member;
 }
 

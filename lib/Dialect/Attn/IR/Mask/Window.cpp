@@ -37,8 +37,7 @@ static KeyIntervals around(const IndexMath &math, const WindowAttr &window,
                            OpFoldResult kvLen) {
   OpFoldResult begin = math.constant(0), end = kvLen;
   if (window.getLeft() >= 0)
-    begin =
-        math.max(begin, math.sub(low, math.constant(window.getLeft())));
+    begin = math.max(begin, math.sub(low, math.constant(window.getLeft())));
   if (window.getRight() >= 0)
     end = math.add(high, math.constant(window.getRight() + 1));
   return {{begin, end}};

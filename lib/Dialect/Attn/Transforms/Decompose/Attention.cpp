@@ -43,16 +43,21 @@ private:
   Value joinHeads(Value tensor, Type type);
   ScoreOperand prepare(Value tensor);
 
+  struct MappedShape {
+    ArrayRef<OpFoldResult> sizes;
+    AffineMap map;
+  };
+  /// The sum over the last loop of `lhs` times `rhs`. With `skipZeros` a zero
+  /// in `lhs` makes zero even of NaN and infinity.
+  Value buildProduct(MappedTensor lhs, MappedTensor rhs, MappedShape result,
+                     bool skipZeros);
+
   Value buildScores();
   Value buildRowMaximum(Value scores);
   Value buildWeights(Value scores, Value maximum);
   Value buildRowSum(Value weights, Value maximum);
   Value buildOutput(Value weights, Value sum);
   Value buildLse(Value maximum, Value sum);
-
-  bool removesPairs() {
-    return op.getMask() || op.getKeep() || op.getKvLengths();
-  }
 
   /// Loops over the rows, then `extra` more.
   AffineMap mapOf(unsigned extra, ArrayRef<unsigned> loops) {
@@ -194,17 +199,45 @@ AttentionBuilder::ScoreOperand AttentionBuilder::prepare(Value tensor) {
   return {{tensor, AffineMap::get(rows + 1, 0, exprs, b.getContext())}, {}, {}};
 }
 
+Value AttentionBuilder::buildProduct(MappedTensor lhs, MappedTensor rhs,
+                                     MappedShape result, bool skipZeros) {
+  Value start = buildFilled(b, result.sizes, compute, 0);
+  // `linalg.contract` converts between types of different width only.
+  auto converts = [&](Value tensor) {
+    FloatType type = elementTypeOf(tensor);
+    return type == compute || type.getWidth() != compute.getWidth();
+  };
+  if (!skipZeros && converts(lhs.tensor) && converts(rhs.tensor))
+    return linalg::ContractOp::create(
+               b, ValueRange{lhs.tensor, rhs.tensor}, ValueRange{start},
+               b.getAffineMapArrayAttr({lhs.map, rhs.map, result.map}))
+        .getResult(0);
+  auto body = [&](ImplicitLocOpBuilder &b,
+                  ValueRange elements) -> SmallVector<Value> {
+    Value x = convertFloat(b, elements[0], compute);
+    Value y = convertFloat(b, elements[1], compute);
+    Value product = arith::MulFOp::create(b, x, y);
+    if (skipZeros) {
+      Value zero = buildFloat(b, compute, 0);
+      Value isZero =
+          arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x, zero);
+      product = arith::SelectOp::create(b, isZero, zero, product);
+    }
+    return {arith::AddFOp::create(b, elements[2], product)};
+  };
+  return buildGeneric(b, {lhs, rhs}, {{start, result.map}}, /*reductions=*/1,
+                      body)
+      .front();
+}
+
 /// The softmax's arguments: scaled, capped and biased scores, minus infinity
 /// where a pair is not kept.
 Value AttentionBuilder::buildScores() {
   SmallVector<OpFoldResult> shape = rowShapeWith(kvLen);
-  SmallVector<unsigned> keyMap = {0, 1, rows, rows + 1};
-  AffineMap productMaps[] = {rowMap(2, {1}), mapOf(2, keyMap), rowMap(2, {0})};
-  Value products = linalg::ContractOp::create(
-                       b, ValueRange{splitHeads(op.getQuery(), 1), keys},
-                       ValueRange{buildFilled(b, shape, compute, 0)},
-                       b.getAffineMapArrayAttr(productMaps))
-                       .getResult(0);
+  MappedTensor query{splitHeads(op.getQuery(), 1), rowMap(2, {1})};
+  MappedTensor key{keys, mapOf(2, {0, 1, rows, rows + 1})};
+  Value products = buildProduct(query, key, {shape, rowMap(2, {0})},
+                                /*skipZeros=*/false);
 
   // Inputs: the products, then what is present of bias, keep, kv_lengths and
   // a query_offset for each batch entry.
@@ -376,32 +409,12 @@ Value AttentionBuilder::buildOutput(Value weights, Value sum) {
   OpFoldResult valueDim =
       tensor::getMixedSize(b, op.getLoc(), op.getValue(), 3);
   SmallVector<OpFoldResult> shape = rowShapeWith(valueDim);
-  Value start = buildFilled(b, shape, compute, 0);
-  AffineMap weightMap = rowMap(2, {1}), outputMap = rowMap(2, {0});
-  AffineMap valueMap = mapOf(2, {0, 1, rows + 1, rows});
-  Value total;
-  if (removesPairs()) {
-    // Zero times the garbage behind the last key could be NaN.
-    total = buildGeneric(
-                b, {{weights, weightMap}, {values, valueMap}},
-                {{start, outputMap}}, /*reductions=*/1,
-                [&](ImplicitLocOpBuilder &b,
-                    ValueRange elements) -> SmallVector<Value> {
-                  Value zero = buildFloat(b, compute, 0);
-                  Value none = arith::CmpFOp::create(
-                      b, arith::CmpFPredicate::OEQ, elements[0], zero);
-                  Value product = arith::MulFOp::create(
-                      b, elements[0], convertFloat(b, elements[1], compute));
-                  product = arith::SelectOp::create(b, none, zero, product);
-                  return {arith::AddFOp::create(b, elements[2], product)};
-                })
-                .front();
-  } else {
-    total = linalg::ContractOp::create(
-                b, ValueRange{weights, values}, ValueRange{start},
-                b.getAffineMapArrayAttr({weightMap, valueMap, outputMap}))
-                .getResult(0);
-  }
+  // Zero times the garbage behind the last key could be NaN.
+  bool removesPairs = op.getMask() || op.getKeep() || op.getKvLengths();
+  Value total = buildProduct({weights, rowMap(2, {1})},
+                             {values, mapOf(2, {0, 1, rows + 1, rows})},
+                             {shape, rowMap(2, {0})},
+                             /*skipZeros=*/removesPairs);
   FloatType element = elementTypeOf(op.getOutput());
   Value normalized =
       buildGeneric(

@@ -83,6 +83,11 @@ Value mlir::attn::castTensor(ImplicitLocOpBuilder &b, Value tensor, Type type) {
   return tensor::CastOp::create(b, type, tensor);
 }
 
+bool mlir::attn::isKnownEmpty(Value tensor) {
+  return llvm::is_contained(cast<RankedTensorType>(tensor.getType()).getShape(),
+                            0);
+}
+
 FloatType mlir::attn::elementTypeOf(Value tensor) {
   return cast<FloatType>(
       cast<RankedTensorType>(tensor.getType()).getElementType());

@@ -45,6 +45,9 @@ Value convertToIndex(ImplicitLocOpBuilder &b, Value value);
 /// `tensor` as `type`, which may know more or fewer dimensions.
 Value castTensor(ImplicitLocOpBuilder &b, Value tensor, Type type);
 
+/// A dimension of size 0 is known, at which no slice can begin.
+bool isKnownEmpty(Value tensor);
+
 FloatType elementTypeOf(Value tensor);
 
 /// f64 stays, all others compute in f32.

@@ -67,6 +67,12 @@ Value buildLonger(ImplicitLocOpBuilder &b, KVAppendOp op) {
   SmallVector<OpFoldResult> shape = cacheSizes;
   shape[2] = math.add(cacheSizes[2], updateSizes[2]);
   Value result = buildEmpty(b, shape, elementTypeOf(op.getResult()));
+  if (isKnownEmpty(result))
+    return result;
+  if (isKnownEmpty(op.getUpdate()))
+    return op.getCache();
+  if (isKnownEmpty(op.getCache()))
+    return op.getUpdate();
   SmallVector<OpFoldResult> offsets(4, math.constant(0));
   SmallVector<OpFoldResult> strides(4, math.constant(1));
   result = tensor::InsertSliceOp::create(b, op.getCache(), result, offsets,
@@ -78,6 +84,8 @@ Value buildLonger(ImplicitLocOpBuilder &b, KVAppendOp op) {
 
 /// The cache with rows replaced, batch entry by batch entry.
 Value buildReplaced(ImplicitLocOpBuilder &b, KVAppendOp op) {
+  if (isKnownEmpty(op.getUpdate()) || isKnownEmpty(op.getCache()))
+    return op.getCache();
   Location loc = op.getLoc();
   IndexMath math(b, loc);
   SmallVector<OpFoldResult> sizes =

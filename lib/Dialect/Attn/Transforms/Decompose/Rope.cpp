@@ -11,6 +11,8 @@ using namespace mlir;
 using namespace mlir::attn;
 
 SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, RopeOp op) {
+  if (isKnownEmpty(op.getInput()) || isKnownEmpty(op.getCos()))
+    return {op.getInput()};
   Location loc = op.getLoc();
   ImplicitLocOpBuilder b(loc, builder);
   IndexMath math(b, loc);

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What the operations of the attn dialect mean, in plain NumPy.
+
+Written from the formulas of the papers, in float64 and without regard to
+speed, to be compared with what the compiler produces.
+"""
+
+from .attention import attention
+from .cache import kv_append
+from .merge import merge
+from .rope import rope
+
+__all__ = ["attention", "kv_append", "merge", "rope"]

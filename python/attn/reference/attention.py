@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Scaled dot product attention."""
+
+import math
+
+import numpy as np
+
+
+def attention(
+    query,
+    key,
+    value,
+    *,
+    bias=None,
+    kept=None,
+    kv_lengths=None,
+    sink_logits=None,
+    softmax_scale=None,
+    softcap=None,
+    bias_order="after_softcap",
+):
+    """Attention, row by row.
+
+    query        [B, H, Sq, D]
+    key          [B, Hkv, Skv, D]; query head h reads head h // (H // Hkv)
+    value        [B, Hkv, Skv, Dv]
+    bias         broadcasts to [B, H, Sq, Skv], added to the scores
+    kept         broadcasts to [B, H, Sq, Skv], bool, true = attend: the
+                 conjunction of masks
+    kv_lengths   [B], keys at or after the length are not attended to
+    sink_logits  [H], one more logit in the denominator of each softmax
+    softcap      c: scores become c * tanh(score / c)
+    bias_order   'after_softcap' or 'before_softcap'
+
+    Returns the output [B, H, Sq, Dv] and the natural logarithm of the softmax
+    denominator [B, H, Sq]. A row that attends to nothing is zero, with a
+    logarithm of minus infinity, or the sink logit. Scores of minus infinity
+    weigh nothing.
+
+    Sources: arXiv:1706.03762 section 3.2.1; heads in groups arXiv:2305.13245;
+    softcap arXiv:2408.00118 section 2; sink logits as the bias of the
+    denominator in arXiv:2309.17453 section 3.3 and arXiv:2508.10925.
+    """
+    query, key, value = (np.asarray(x, np.float64) for x in (query, key, value))
+    batch, heads, query_len, head_dim = query.shape
+    kv_heads, kv_len = key.shape[1:3]
+    scale = 1 / math.sqrt(head_dim) if softmax_scale is None else softmax_scale
+    whole = (batch, heads, query_len, kv_len)
+    bias = np.broadcast_to(np.asarray(0.0 if bias is None else bias, np.float64), whole)
+    kept = np.broadcast_to(np.asarray(True if kept is None else kept), whole)
+    output = np.zeros((batch, heads, query_len, value.shape[3]))
+    lse = np.full((batch, heads, query_len), -np.inf)
+    for b, h, i in np.ndindex(batch, heads, query_len):
+        group = h // (heads // kv_heads)
+        row_kept = kept[b, h, i].copy()
+        if kv_lengths is not None:
+            row_kept &= np.arange(kv_len) < kv_lengths[b]
+        js = np.flatnonzero(row_kept)
+        scores = np.array([scale * np.dot(query[b, h, i], key[b, group, j]) for j in js])
+        row_bias = bias[b, h, i, js]
+        if bias_order == "before_softcap":
+            scores = scores + row_bias
+        if softcap is not None:
+            scores = softcap * np.tanh(scores / softcap)
+        if bias_order == "after_softcap":
+            scores = scores + row_bias
+        logits = scores
+        if sink_logits is not None:
+            logits = np.append(scores, np.float64(sink_logits[h]))
+        if np.isnan(logits).any():
+            output[b, h, i] = lse[b, h, i] = np.nan
+            continue
+        if not (logits > -np.inf).any():
+            continue
+        top = logits.max()
+        denominator = math.fsum(np.exp(logits - top))
+        lse[b, h, i] = top + math.log(denominator)
+        weights = np.exp(scores - top) / denominator
+        if js.size:
+            output[b, h, i] = weights @ value[b, group, js]
+    return output, lse

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Which (query, key) pairs each mask kind keeps.
+
+`query` and `key` are arrays of positions that broadcast against each other;
+query row i stands at position i + query_offset, key row j at j.
+"""
+
+import numpy as np
+
+
+def causal(query, key):
+    """Keys at or before the query."""
+    return key <= query
+
+
+def window(query, key, left, right):
+    """At most `left` keys before and `right` keys after the query's own; -1
+    leaves a side open. arXiv:2004.05150 section 3.1."""
+    distance = np.asarray(key) - query
+    kept = np.ones(np.shape(distance), bool)
+    if left != -1:
+        kept &= distance >= -left
+    if right != -1:
+        kept &= distance <= right
+    return kept
+
+
+def sink(query, key, size):
+    """The first `size` keys. arXiv:2309.17453."""
+    return np.broadcast_to(np.asarray(key) < size, np.broadcast(query, key).shape)
+
+
+def strided(query, key, stride, block, phase, anchor):
+    """Every stride-th block of keys, counted from the query's block (anchor
+    'query', arXiv:1904.10509 section 4.2) or from key 0 (anchor 'origin',
+    arXiv:2407.17678). Python's // and % round down, which is meant."""
+    number = np.asarray(key) // block + 0 * np.asarray(query)
+    if anchor == "query":
+        number = np.asarray(query) // block - number
+    return (number + phase) % stride == 0
+
+
+def documents(query_ids, key_ids):
+    """Rows of the same document, [B, 1, Sq, Skv] from [B, Sq] and [B, Skv]."""
+    return (query_ids[:, :, None] == key_ids[:, None, :])[:, None]

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Cases of attn.attention."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from attn.reference import attention
+
+from . import masks
+from .cases import Argument, Case
+from .dtypes import ROUNDOFF, TINY
+
+
+@dataclass(frozen=True)
+class AttentionCase(Case):
+    """Dimensions are named by letters: B batch, H heads, G kv heads, S query
+    length, K key length, D head dimension, V value dimension."""
+
+    B: int = 1
+    H: int = 2
+    G: int = 2
+    S: int = 5
+    K: int = 7
+    D: int = 8
+    V: int = 8
+    dtype: str = "f32"
+    mask: tuple = None
+    bias: str = None  # such as "B1SK": which dimensions are not 1
+    keep: str = None
+    kv_lengths: tuple = None
+    query_offset: object = None  # a number, or one for each batch entry
+    sinks: bool = False
+    scale: float = None
+    softcap: float = None
+    bias_order: str = None
+    precision: str = None
+    lse: bool = False
+    special: str = None  # what non-finite numbers lie where; see values()
+    dynamic: str = ""  # letters of the dimensions that are dynamic in the IR
+    dynamic_ones: bool = False  # broadcast dimensions are dynamic, too
+    index_type: str = "i64"
+    spread: float = 1.0  # standard deviation of queries and keys
+    seed: int = 0
+
+    def _tensor(self, name, dims, dtype):
+        shape = tuple(1 if d == "1" else getattr(self, d) for d in dims)
+        dynamic = {
+            i for i, d in enumerate(dims)
+            if d in self.dynamic or (d == "1" and self.dynamic_ones)
+        }
+        return Argument(name, dtype, shape, frozenset(dynamic))
+
+    @property
+    def _wide(self):
+        return "f64" if self.dtype == "f64" else "f32"
+
+    @property
+    def _compute(self):
+        return self.precision or self._wide
+
+    def _mask_operands(self):
+        if not self.mask:
+            return []
+        documents = masks.leaves(self.mask).count(("documents",))
+        return [
+            self._tensor(f"m{2 * i + j}", dims, self.index_type)
+            for i in range(documents)
+            for j, dims in enumerate(("BS", "BK"))
+        ]
+
+    def arguments(self):
+        result = [
+            self._tensor("q", "BHSD", self.dtype),
+            self._tensor("k", "BGKD", self.dtype),
+            self._tensor("v", "BGKV", self.dtype),
+        ]
+        if self.bias:
+            result.append(self._tensor("bias", self.bias, self.dtype))
+        if self.keep:
+            result.append(self._tensor("keep", self.keep, "i1"))
+        if self.kv_lengths is not None:
+            result.append(self._tensor("lengths", "B", self.index_type))
+        if isinstance(self.query_offset, int):
+            result.append(Argument("offset", "index"))
+        elif self.query_offset is not None:
+            result.append(self._tensor("offset", "B", self.index_type))
+        if self.sinks:
+            result.append(self._tensor("sinks", "H", "f32"))
+        return result + self._mask_operands()
+
+    def results(self):
+        result = [self._tensor("output", "BHSV", self.dtype)]
+        if self.lse:
+            result.append(self._tensor("lse", "BHS", self._wide))
+        return result
+
+    def body(self):
+        types = {a.name: a.type for a in self.arguments()}
+        parts = []
+        if self.mask:
+            operands = [a.name for a in self._mask_operands()]
+            part = masks.text(self.mask)
+            if operands:
+                part += ", " + ", ".join(f"%{name}" for name in operands)
+                part += " : " + ", ".join(types[name] for name in operands)
+            parts.append(f"mask({part})")
+        for clause, name in (
+            ("bias", "bias"), ("keep", "keep"), ("kv_lengths", "lengths"),
+            ("query_offset", "offset"), ("sinks", "sinks"),
+        ):
+            if name in types:
+                parts.append(f"{clause}(%{name} : {types[name]})")
+        attributes = []
+        if self.scale is not None:
+            attributes.append(f"softmax_scale = {self.scale:.17e} : f64")
+        if self.softcap is not None:
+            attributes.append(f"softcap = {self.softcap:.17e} : f64")
+        if self.bias_order:
+            attributes.append(f"bias_order = #attn.bias_order<{self.bias_order}>")
+        if self.precision:
+            attributes.append(f"softmax_precision = {self.precision}")
+        if attributes:
+            parts.append("{" + ", ".join(attributes) + "}")
+        results = self.results()
+        names = ", ".join(f"%r{i}" for i in range(len(results)))
+        return (
+            f"{names} = attn.attention %q, %k, %v {' '.join(parts)} : "
+            f"{types['q']}, {types['k']}, {types['v']} -> "
+            + ", ".join(r.type for r in results)
+        )
+
+    def values(self, rng):
+        values = {}
+        for argument in self.arguments():
+            name, shape = argument.name, argument.shape
+            if name in ("q", "k"):
+                values[name] = self.spread * rng.standard_normal(shape)
+            elif name in ("v", "bias", "sinks"):
+                values[name] = rng.standard_normal(shape)
+            elif name == "keep":
+                values[name] = rng.random(shape) < 0.7
+            elif name == "lengths":
+                values[name] = np.array(self.kv_lengths)
+            elif name == "offset":
+                values[name] = np.array(self.query_offset)
+            else:
+                # Documents of about three rows, numbered in rising order.
+                values[name] = np.cumsum(rng.random(shape) < 0.3, axis=-1)
+        if self.special == "nan_query":
+            values["q"][0, 0, 0, 0] = np.nan
+        elif self.special == "nan_last_key":
+            values["k"][:, :, -1] = np.nan
+        elif self.special == "nan_last_value":
+            values["v"][:, :, -1, 0] = np.nan
+            values["v"][:, :, -1, 1] = np.inf
+        elif self.special == "minus_inf_bias":
+            values["bias"][rng.random(values["bias"].shape) < 0.5] = -np.inf
+            values["bias"][:, :, 0] = -np.inf
+        elif self.special == "empty_row":
+            values["keep"][:, :, 0] = False
+        elif self.special == "minus_inf_sink":
+            values["sinks"][0] = -np.inf
+        return [values[a.name] for a in self.arguments()]
+
+    def _kept(self, values):
+        """What keep, mask and kv_lengths leave, [B, H, Sq, Skv]."""
+        kept = np.ones((self.B, self.H, self.S, self.K), bool)
+        if self.keep:
+            kept &= values["keep"]
+        if self.kv_lengths is not None:
+            kept &= np.arange(self.K) < values["lengths"][:, None, None, None]
+        if self.mask:
+            offset = np.broadcast_to(values.get("offset", 0), (self.B,))
+            positions = offset[:, None] + np.arange(self.S)
+            operands = iter([values[a.name] for a in self._mask_operands()])
+            kept &= masks.keep(self.mask, self.H, positions, self.K, operands)
+        return kept
+
+    def expected(self, values):
+        values = {a.name: value for a, value in zip(self.arguments(), values)}
+        kept = self._kept(values)
+        output, lse = attention(
+            values["q"], values["k"], values["v"],
+            bias=values.get("bias"),
+            kept=kept,
+            sink_logits=values.get("sinks"),
+            softmax_scale=self.scale,
+            softcap=self.softcap,
+            bias_order=self.bias_order or "after_softcap",
+        )
+        row, of_lse = self._tolerances(values, kept)
+        finite = np.nan_to_num(output, nan=0, posinf=0, neginf=0)
+        final = ROUNDOFF[self.dtype] * np.abs(finite) + TINY[self.dtype]
+        result = [(output, row[..., None] + final)]
+        if self.lse:
+            finite = np.nan_to_num(lse, nan=0, posinf=0, neginf=0)
+            result.append((lse, of_lse + ROUNDOFF[self.dtype] * np.abs(finite)))
+        return result
+
+    def _tolerances(self, values, kept):
+        """Bounds of the rounding errors of output and lse, for each row.
+
+        A dot product of length D has a relative error of (D + 1) u against
+        the sum of its absolute products, scale, bias and softcap add a few u;
+        an error d of all scores changes each weight by at most exp(2 d) - 1,
+        about 2 d; sums over K weights and values add 2 K u, exp, division and
+        the rest a few u. All against the largest value.
+        """
+        u = ROUNDOFF[self._compute]
+        query, key, value = (
+            np.nan_to_num(np.abs(values[n]), nan=0, posinf=0) for n in "qkv"
+        )
+        key = np.repeat(key, self.H // self.G, axis=1)
+        value = np.repeat(value, self.H // self.G, axis=1)
+        scale = self.scale if self.scale is not None else self.D**-0.5
+        size = abs(scale) * np.einsum("bhid,bhjd->bhij", query, key)
+        score_error = (self.D + 4) * u * size
+        if self.bias:
+            bias = np.nan_to_num(np.abs(values["bias"]), posinf=0, neginf=0)
+            score_error = score_error + 2 * u * (size + bias)
+        if self.softcap is not None:
+            score_error = score_error + 8 * u * self.softcap
+        if self.sinks:
+            sinks = np.nan_to_num(np.abs(values["sinks"]), posinf=0, neginf=0)
+            score_error = score_error + u * sinks[None, :, None, None]
+        worst = np.max(np.where(kept, score_error, 0), axis=3, initial=0)
+        largest = np.max(value, axis=(2, 3), initial=0)[:, :, None]
+        relative = np.expm1(2 * worst) + (2 * self.K + 16) * u
+        underflow = self.K * TINY[self._compute]
+        return largest * (relative + underflow), worst + (self.K + 16) * u
