@@ -68,6 +68,9 @@ LogicalResult AttentionOp::verify() {
   if (failed(sameElement(key, "key")) || failed(sameElement(value, "value")) ||
       failed(sameElement(output, "output")))
     return failure();
+  if (query.getDimSize(3) == 0)
+    return emitOpError("expects a head dimension of at least 1, but dimension "
+                       "3 of 'query' is 0");
   if (query.isDynamicDim(3))
     return emitOpError("expects a static head dimension, but dimension 3 of "
                        "'query' is dynamic; cast the operands");
@@ -198,12 +201,19 @@ struct SimplifyMask : OpRewritePattern<AttentionOp> {
     auto mask = op.getMaskAttr();
     if (!mask)
       return rewriter.notifyMatchFailure(op, "no mask");
-    MaskAttrInterface simple = simplifyMask(mask);
+    // Equal tensors have the number of the first of them.
+    SmallVector<Value> tensors(op.getMaskOperands());
+    SmallVector<unsigned> numbers;
+    for (Value tensor : tensors)
+      numbers.push_back(llvm::find(tensors, tensor) - tensors.begin());
+    MaskAttrInterface simple = simplifyMask(mask, numbers);
     if (simple == mask)
       return rewriter.notifyMatchFailure(op, "mask is in simplest form");
-    if ((simple ? simple.getNumMaskOperands() : 0) != mask.getNumMaskOperands())
-      return rewriter.notifyMatchFailure(op, "mask would lose operands");
+    SmallVector<Value> read;
+    for (unsigned number : numbers)
+      read.push_back(tensors[number]);
     rewriter.modifyOpInPlace(op, [&] {
+      op.getMaskOperandsMutable().assign(read);
       if (simple)
         op.setMaskAttr(simple);
       else
@@ -222,9 +232,9 @@ struct DropCoveringMask : OpRewritePattern<AttentionOp> {
     auto mask = op.getMaskAttr();
     auto query = cast<RankedTensorType>(op.getQuery().getType());
     auto key = cast<RankedTensorType>(op.getKey().getType());
-    if (!mask || mask.getNumMaskOperands() || !query.hasStaticShape() ||
-        key.isDynamicDim(2) || query.getDimSize(2) == 0 ||
-        key.getDimSize(2) == 0)
+    if (!mask || mask.getNumMaskOperands() || query.isDynamicDim(1) ||
+        query.isDynamicDim(2) || key.isDynamicDim(2) ||
+        query.getDimSize(2) == 0 || key.getDimSize(2) == 0)
       return rewriter.notifyMatchFailure(op, "no mask of static extent");
     int64_t offset = 0;
     if (Value value = op.getQueryOffset()) {
@@ -232,6 +242,8 @@ struct DropCoveringMask : OpRewritePattern<AttentionOp> {
       if (!matchPattern(value, m_Constant(&constant)))
         return rewriter.notifyMatchFailure(op, "dynamic query offset");
       offset = constant.getValue().getSExtValue();
+      if (offset < -kMaxMaskDistance || offset > kMaxMaskDistance)
+        return rewriter.notifyMatchFailure(op, "offset out of range");
     }
     TileBox box{offset, offset + query.getDimSize(2), 0, key.getDimSize(2)};
     for (int64_t head = 0; head < query.getDimSize(1); ++head)

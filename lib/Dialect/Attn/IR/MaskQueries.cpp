@@ -48,9 +48,9 @@ TileState mlir::attn::classifyTile(MaskAttrInterface mask, int64_t head,
     return TileState::Partial;
   OpBuilder builder(mask.getContext());
   Location loc = builder.getUnknownLoc();
-  MaskTile tile = constantTile(builder, head, box.queryBegin, box.queryEnd,
-                               std::max(box.keyEnd, box.queryEnd));
-  int64_t kvLen = std::max(box.keyEnd, box.queryEnd);
+  int64_t kvLen = box.keyEnd;
+  MaskTile tile =
+      constantTile(builder, head, box.queryBegin, box.queryEnd, kvLen);
   for (auto [begin, end] :
        normalize(mask.fullIntervals(builder, loc, tile), kvLen))
     if (begin <= box.keyBegin && box.keyEnd <= end)
@@ -108,13 +108,13 @@ std::optional<double> mlir::attn::maskDensity(MaskAttrInterface mask,
   return kept / (static_cast<double>(rows) * static_cast<double>(kvLen));
 }
 
-MaskAttrInterface mlir::attn::simplifyMask(MaskAttrInterface mask) {
-  Attribute simple = mask;
-  for (Attribute next = mask.simplify(); next != simple;
-       next = cast<MaskAttrInterface>(simple).simplify())
-    simple = next;
-  if (auto all = dyn_cast<AllOfAttr>(simple))
-    if (all.getMasks().empty())
-      return nullptr;
-  return cast<MaskAttrInterface>(simple);
+MaskAttrInterface
+mlir::attn::simplifyMask(MaskAttrInterface mask,
+                         SmallVectorImpl<unsigned> &operands) {
+  MaskAttrInterface simple;
+  do {
+    simple = mask;
+    mask = cast<MaskAttrInterface>(simple.simplify(operands));
+  } while (mask != simple);
+  return keepsEveryPair(simple) ? MaskAttrInterface() : simple;
 }

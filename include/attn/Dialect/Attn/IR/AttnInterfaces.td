@@ -49,8 +49,11 @@ def Attn_MaskAttrInterface : AttrInterface<"MaskAttrInterface"> {
            "::llvm::function_ref<::mlir::InFlightDiagnostic()>":$emit),
       /*methodBody=*/"", /*defaultImplementation=*/"return ::mlir::success();">,
     InterfaceMethod<[{
-        An equal mask in its simplest form, or the mask itself.
-      }], "::mlir::Attribute", "simplify", (ins),
+        An equal mask in its simplest form, or the mask itself. `operands`
+        numbers the tensors that this mask reads (equal numbers: the same
+        tensor) and becomes the list of those that the result reads.
+      }], "::mlir::Attribute", "simplify",
+      (ins "::llvm::SmallVectorImpl<unsigned> &":$operands),
       /*methodBody=*/"", /*defaultImplementation=*/"return $_attr;">
   ];
 }

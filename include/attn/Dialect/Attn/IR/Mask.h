@@ -71,7 +71,17 @@ std::optional<double> maskDensity(MaskAttrInterface mask, int64_t heads,
                                   int64_t queryOffset);
 
 /// An equal mask in simplest form; a null attribute when every pair is kept.
-MaskAttrInterface simplifyMask(MaskAttrInterface mask);
+/// `operands` numbers the tensors that `mask` reads and becomes the list of
+/// those that the result reads.
+MaskAttrInterface simplifyMask(MaskAttrInterface mask,
+                               SmallVectorImpl<unsigned> &operands);
+
+/// `mask` is the one that keeps every pair, in its simplest form.
+bool keepsEveryPair(MaskAttrInterface mask);
+
+/// Bound of all lengths and distances in a mask, so that sums of them with
+/// positions do not overflow.
+inline constexpr int64_t kMaxMaskDistance = int64_t(1) << 40;
 
 } // namespace mlir::attn
 

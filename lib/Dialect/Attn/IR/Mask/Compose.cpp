@@ -1,4 +1,4 @@
-//===- Compose.cpp - Intersection, union and complement -----------------===//
+//===- Compose.cpp - Intersection, union and complement -------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "attn/Dialect/Attn/Utils/IndexMath.h"
@@ -66,37 +66,73 @@ KeyIntervals complement(const IndexMath &math, const KeyIntervals &intervals,
   return result;
 }
 
-/// Simplified members, with nested lists of the same kind spliced in and
-/// repetitions dropped. Members that read operands stay as and where they
-/// are, so that the operands keep their order.
-template <typename ListAttr>
-SmallVector<MaskAttrInterface> flatten(ListAttr attr) {
-  SmallVector<MaskAttrInterface> result;
-  auto append = [&](MaskAttrInterface mask) {
-    if (mask.getNumMaskOperands() || !llvm::is_contained(result, mask))
-      result.push_back(mask);
-  };
-  for (MaskAttrInterface mask : attr.getMasks()) {
-    auto simple = cast<MaskAttrInterface>(mask.simplify());
-    if (auto nested = dyn_cast<ListAttr>(simple))
-      llvm::for_each(nested.getMasks(), append);
-    else
-      append(simple);
+/// A mask and the numbers of the tensors that it reads.
+struct Member {
+  MaskAttrInterface mask;
+  SmallVector<unsigned> operands;
+  bool operator==(const Member &other) const {
+    return mask == other.mask && operands == other.operands;
+  }
+};
+
+/// `masks`, each with its share of `operands`.
+SmallVector<Member> split(ArrayRef<MaskAttrInterface> masks,
+                          ArrayRef<unsigned> operands) {
+  SmallVector<Member> result;
+  for (MaskAttrInterface mask : masks) {
+    unsigned count = mask.getNumMaskOperands();
+    result.push_back({mask, SmallVector<unsigned>(operands.take_front(count))});
+    operands = operands.drop_front(count);
   }
   return result;
 }
 
-bool keepsAll(Attribute mask) {
-  auto all = dyn_cast<AllOfAttr>(mask);
-  return all && all.getMasks().empty();
+/// Simplified members, with nested lists of the same kind spliced in and
+/// repetitions dropped.
+template <typename ListAttr>
+SmallVector<Member> flatten(ListAttr attr, ArrayRef<unsigned> operands) {
+  SmallVector<Member> result;
+  auto append = [&](const Member &member) {
+    if (!llvm::is_contained(result, member))
+      result.push_back(member);
+  };
+  for (Member &member : split(attr.getMasks(), operands)) {
+    member.mask =
+        cast<MaskAttrInterface>(member.mask.simplify(member.operands));
+    if (auto nested = dyn_cast<ListAttr>(member.mask))
+      llvm::for_each(split(nested.getMasks(), member.operands), append);
+    else
+      append(member);
+  }
+  return result;
 }
 
-bool keepsNone(Attribute mask) {
+/// A list attribute of `members`, or the only one.
+template <typename ListAttr>
+Attribute join(MLIRContext *context, ArrayRef<Member> members,
+               SmallVectorImpl<unsigned> &operands) {
+  SmallVector<MaskAttrInterface> masks;
+  operands.clear();
+  for (const Member &member : members) {
+    masks.push_back(member.mask);
+    llvm::append_range(operands, member.operands);
+  }
+  if (masks.size() == 1)
+    return masks.front();
+  return ListAttr::get(context, masks);
+}
+
+bool keepsNoPair(MaskAttrInterface mask) {
   auto any = dyn_cast<AnyOfAttr>(mask);
   return any && any.getMasks().empty();
 }
 
 } // namespace
+
+bool mlir::attn::keepsEveryPair(MaskAttrInterface mask) {
+  auto all = dyn_cast<AllOfAttr>(mask);
+  return all && all.getMasks().empty();
+}
 
 //===----------------------------------------------------------------------===//
 // AllOfAttr
@@ -143,14 +179,14 @@ AllOfAttr::verifyMask(const MaskUse &use,
   return verifyMembers(getMasks(), use, emit);
 }
 
-Attribute AllOfAttr::simplify() const {
-  SmallVector<MaskAttrInterface> masks = flatten(*this);
-  llvm::erase_if(masks, keepsAll);
-  if (!countOperands(masks) && llvm::any_of(masks, keepsNone))
-    return AnyOfAttr::get(getContext(), {});
-  if (masks.size() == 1)
-    return masks.front();
-  return AllOfAttr::get(getContext(), masks);
+Attribute AllOfAttr::simplify(SmallVectorImpl<unsigned> &operands) const {
+  SmallVector<Member> members = flatten(*this, operands);
+  llvm::erase_if(members,
+                 [](const Member &m) { return keepsEveryPair(m.mask); });
+  for (const Member &member : members)
+    if (keepsNoPair(member.mask))
+      return join<AnyOfAttr>(getContext(), {}, operands);
+  return join<AllOfAttr>(getContext(), members, operands);
 }
 
 //===----------------------------------------------------------------------===//
@@ -196,14 +232,13 @@ AnyOfAttr::verifyMask(const MaskUse &use,
   return verifyMembers(getMasks(), use, emit);
 }
 
-Attribute AnyOfAttr::simplify() const {
-  SmallVector<MaskAttrInterface> masks = flatten(*this);
-  llvm::erase_if(masks, keepsNone);
-  if (!countOperands(masks) && llvm::any_of(masks, keepsAll))
-    return AllOfAttr::get(getContext(), {});
-  if (masks.size() == 1)
-    return masks.front();
-  return AnyOfAttr::get(getContext(), masks);
+Attribute AnyOfAttr::simplify(SmallVectorImpl<unsigned> &operands) const {
+  SmallVector<Member> members = flatten(*this, operands);
+  llvm::erase_if(members, [](const Member &m) { return keepsNoPair(m.mask); });
+  for (const Member &member : members)
+    if (keepsEveryPair(member.mask))
+      return join<AllOfAttr>(getContext(), {}, operands);
+  return join<AnyOfAttr>(getContext(), members, operands);
 }
 
 //===----------------------------------------------------------------------===//
@@ -240,13 +275,13 @@ NotAttr::verifyMask(const MaskUse &use,
   return getMask().verifyMask(use, emit);
 }
 
-Attribute NotAttr::simplify() const {
-  Attribute inner = getMask().simplify();
+Attribute NotAttr::simplify(SmallVectorImpl<unsigned> &operands) const {
+  auto inner = cast<MaskAttrInterface>(getMask().simplify(operands));
   if (auto twice = dyn_cast<NotAttr>(inner))
     return twice.getMask();
-  if (keepsAll(inner))
+  if (keepsEveryPair(inner))
     return AnyOfAttr::get(getContext(), {});
-  if (keepsNone(inner))
+  if (keepsNoPair(inner))
     return AllOfAttr::get(getContext(), {});
-  return NotAttr::get(getContext(), cast<MaskAttrInterface>(inner));
+  return NotAttr::get(getContext(), inner);
 }

@@ -1,4 +1,4 @@
-//===- Documents.cpp - Keys of the query's own document -----------------===//
+//===- Documents.cpp - Keys of the query's own document -------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "attn/Dialect/Attn/Utils/IndexMath.h"

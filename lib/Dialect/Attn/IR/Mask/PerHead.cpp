@@ -1,4 +1,4 @@
-//===- PerHead.cpp - One mask for each query head -----------------------===//
+//===- PerHead.cpp - One mask for each query head -------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "attn/Dialect/Attn/Utils/IndexMath.h"
@@ -9,6 +9,9 @@ using namespace mlir::attn;
 LogicalResult PerHeadAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                   ArrayRef<MaskAttrInterface> masks,
                                   ArrayRef<int64_t> indices) {
+  if (indices.empty())
+    return emitError() << "'per_head' lists no head; expected one index for "
+                          "each query head";
   for (auto [head, index] : llvm::enumerate(indices))
     if (index < 0 || index >= static_cast<int64_t>(masks.size()))
       return emitError() << "'per_head' gives head " << head << " mask "
@@ -122,18 +125,31 @@ PerHeadAttr::verifyMask(const MaskUse &use,
   return success();
 }
 
-Attribute PerHeadAttr::simplify() const {
-  if (getNumMaskOperands() != 0 || getIndices().empty())
-    return *this;
-  // Members in order of first use, each once.
-  SmallVector<MaskAttrInterface> masks;
+Attribute PerHeadAttr::simplify(SmallVectorImpl<unsigned> &operands) const {
+  SmallVector<SmallVector<unsigned>> shares;
+  ArrayRef<unsigned> rest = operands;
+  for (MaskAttrInterface mask : getMasks()) {
+    unsigned count = mask.getNumMaskOperands();
+    shares.emplace_back(rest.take_front(count));
+    rest = rest.drop_front(count);
+  }
+  // Members in order of first use, each once with the tensors that it reads.
+  SmallVector<std::pair<MaskAttrInterface, SmallVector<unsigned>>> members;
   SmallVector<int64_t> indices;
   for (int64_t index : getIndices()) {
-    auto mask = cast<MaskAttrInterface>(getMasks()[index].simplify());
-    auto *it = llvm::find(masks, mask);
-    indices.push_back(it - masks.begin());
-    if (it == masks.end())
-      masks.push_back(mask);
+    SmallVector<unsigned> share = shares[index];
+    auto mask = cast<MaskAttrInterface>(getMasks()[index].simplify(share));
+    std::pair member(mask, share);
+    auto *it = llvm::find(members, member);
+    indices.push_back(it - members.begin());
+    if (it == members.end())
+      members.push_back(member);
+  }
+  SmallVector<MaskAttrInterface> masks;
+  operands.clear();
+  for (auto &[mask, share] : members) {
+    masks.push_back(mask);
+    llvm::append_range(operands, share);
   }
   if (masks.size() == 1)
     return masks.front();

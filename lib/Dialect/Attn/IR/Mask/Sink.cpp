@@ -8,9 +8,10 @@ using namespace mlir::attn;
 
 LogicalResult SinkAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                int64_t size) {
-  if (size < 0)
+  if (size < 0 || size > kMaxMaskDistance)
     return emitError() << "the size of a sink is " << size
-                       << "; expected zero or a positive number of keys";
+                       << "; expected a number of keys up to "
+                       << kMaxMaskDistance;
   return success();
 }
 
@@ -32,7 +33,7 @@ KeyIntervals SinkAttr::fullIntervals(OpBuilder &builder, Location loc,
   return visitIntervals(builder, loc, tile);
 }
 
-Attribute SinkAttr::simplify() const {
+Attribute SinkAttr::simplify(SmallVectorImpl<unsigned> &) const {
   if (getSize() == 0)
     return AnyOfAttr::get(getContext(), {});
   return *this;

@@ -1,4 +1,4 @@
-//===- Strided.cpp - Every stride-th block of keys ----------------------===//
+//===- Strided.cpp - Every stride-th block of keys ------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "attn/Dialect/Attn/Utils/IndexMath.h"
@@ -9,10 +9,13 @@ using namespace mlir::attn;
 LogicalResult StridedAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                   int64_t stride, int64_t block, int64_t phase,
                                   StrideAnchor anchor) {
-  if (stride < 1)
-    return emitError() << "'stride' is " << stride << "; expected at least 1";
-  if (block < 1)
-    return emitError() << "'block' is " << block << "; expected at least 1";
+  for (auto [name, size] : {std::pair("stride", stride), {"block", block}})
+    if (size < 1 || size > kMaxMaskDistance)
+      return emitError() << "'" << name << "' is " << size << "; expected 1 to "
+                         << kMaxMaskDistance;
+  if (phase < -kMaxMaskDistance || phase > kMaxMaskDistance)
+    return emitError() << "'phase' is " << phase << "; expected "
+                       << -kMaxMaskDistance << " to " << kMaxMaskDistance;
   return success();
 }
 
@@ -38,7 +41,7 @@ KeyIntervals StridedAttr::fullIntervals(OpBuilder &, Location,
   return {};
 }
 
-Attribute StridedAttr::simplify() const {
+Attribute StridedAttr::simplify(SmallVectorImpl<unsigned> &) const {
   if (getStride() == 1)
     return AllOfAttr::get(getContext(), {});
   return *this;

@@ -1,4 +1,4 @@
-//===- Window.cpp - Keys within a distance of the query ------------------===//
+//===- Window.cpp - Keys within a distance of the query -------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "attn/Dialect/Attn/Utils/IndexMath.h"
@@ -8,12 +8,11 @@ using namespace mlir::attn;
 
 LogicalResult WindowAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  int64_t left, int64_t right) {
-  if (left < -1)
-    return emitError() << "'left' of a window is " << left
-                       << "; expected -1 (open) or a number of keys";
-  if (right < -1)
-    return emitError() << "'right' of a window is " << right
-                       << "; expected -1 (open) or a number of keys";
+  for (auto [name, size] : {std::pair("left", left), {"right", right}})
+    if (size < -1 || size > kMaxMaskDistance)
+      return emitError() << "'" << name << "' of a window is " << size
+                         << "; expected -1 (open) or a number of keys up to "
+                         << kMaxMaskDistance;
   return success();
 }
 
@@ -58,7 +57,7 @@ KeyIntervals WindowAttr::fullIntervals(OpBuilder &builder, Location loc,
   return around(math, *this, last, tile.queryBegin, tile.kvLen);
 }
 
-Attribute WindowAttr::simplify() const {
+Attribute WindowAttr::simplify(SmallVectorImpl<unsigned> &) const {
   if (getLeft() < 0 && getRight() < 0)
     return AllOfAttr::get(getContext(), {});
   if (getLeft() < 0 && getRight() == 0)
