@@ -3,21 +3,14 @@
 
 import os
 import subprocess
-from pathlib import Path
 
-import numpy as np
 import pytest
-
-ROOT = Path(__file__).resolve().parents[3]
-BUILD = Path(os.environ.get("ATTN_BUILD_DIR", ROOT / "build"))
-INPUTS = Path(__file__).resolve().parent / "Inputs"
-LLVM_BIN = Path("/usr/lib/llvm-22/bin")
 
 
 @pytest.fixture
-def attn(tmp_path):
+def attn(build, tmp_path):
     """Runs the command in a folder of its own; returns (code, stdout, stderr)."""
-    program = BUILD / "bin" / "attn"
+    program = build / "bin" / "attn"
     if not program.exists():
         pytest.skip("the command 'attn' is not built")
 
@@ -53,31 +46,3 @@ def refuse(attn, tmp_path):
         return err
 
     return run
-
-
-@pytest.fixture(scope="session")
-def compile_artifact(tmp_path_factory):
-    """Compiles the hand-made module for a target; returns the library."""
-    folder = tmp_path_factory.mktemp("artifact")
-
-    def compile(target):
-        library = folder / f"{target or 'any'}.so"
-        if not library.exists():
-            subprocess.run(
-                [LLVM_BIN / "clang", "-shared", "-fPIC", "-O1", f'-DTARGET="{target}"',
-                 INPUTS / "artifact.c", "-o", library],
-                check=True,
-            )
-        return library
-
-    return compile
-
-
-@pytest.fixture
-def artifact(compile_artifact, tmp_path):
-    """A compiled module model.so with its weight file, in the test's folder."""
-    library = tmp_path / "model.so"
-    library.write_bytes(compile_artifact("").read_bytes())
-    weights = np.array([0, 10, 20, 30], np.float32)
-    (tmp_path / "weights.bin").write_bytes(weights.tobytes())
-    return library

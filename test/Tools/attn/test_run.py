@@ -5,7 +5,6 @@ import re
 import subprocess
 
 import numpy as np
-from conftest import BUILD
 
 BIAS = np.array([10, 20, 30], np.float32)
 A = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -137,9 +136,9 @@ def test_module_for_another_processor(refuse, compile_artifact):
         refuse(1, "compiled for x86-64-v4", "run", library, *inputs)
 
 
-def test_needs_neither_llvm_nor_protobuf(attn, artifact):
+def test_needs_neither_llvm_nor_protobuf(attn, build, artifact):
     needed = subprocess.run(
-        ["ldd", BUILD / "bin" / "attn", BUILD / "lib" / "libAttnRuntime.so", artifact],
+        ["ldd", build / "bin" / "attn", build / "lib" / "libAttnRuntime.so", artifact],
         capture_output=True, text=True, check=True,
     ).stdout
     for word in ("LLVM", "MLIR", "protobuf", "onnx", "AttnCompiler", "not found"):

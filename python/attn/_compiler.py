@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The compiler library's functions."""
+
+import ctypes
+import os
+
+from attn import _library
+
+
+def _options(target=None, entry=None, emit=None, elide_weights=False):
+    def text(value):
+        return None if value is None else os.fsencode(value)
+
+    return _library.Options(
+        struct_size=ctypes.sizeof(_library.Options),
+        target=text(target),
+        entry=text(entry),
+        emit=text(emit),
+        elide_weights=int(elide_weights),
+    )
+
+
+def compile(path, output, *, target=None, entry=None, emit=None):
+    """Compiles a model file (.onnx or .mlir) to the file `output`.
+
+    The extension of `output` says to what: .so for `attn.load`, .o, .ll or
+    .mlir. `target` is "host" (default), "x86-64-v3" or "x86-64-v4"; `entry`
+    names the function of an .mlir file that has several; `emit` names the
+    stage at which to stop. The output is written whole or not at all.
+    """
+    options = _options(target, entry, emit)
+    status = _library.compiler().attn_compile_file(
+        os.fsencode(path), os.fsencode(output), ctypes.byref(options)
+    )
+    if status != 0:
+        _library.raise_compiler_error()
+
+
+def compile_in_memory(path, *, target=None, entry=None):
+    """Handle of a module compiled into memory."""
+    options = _options(target, entry)
+    handle = _library.compiler().attn_compile_jit(os.fsencode(path), ctypes.byref(options))
+    if not handle:
+        _library.raise_compiler_error()
+    return handle
+
+
+def import_onnx(path, output, *, elide_weights=False):
+    """Writes a model as MLIR text to the file `output`."""
+    options = _options(elide_weights=elide_weights)
+    status = _library.compiler().attn_import(
+        os.fsencode(path), os.fsencode(output), ctypes.byref(options)
+    )
+    if status != 0:
+        _library.raise_compiler_error()
+
+
+def explain(path, *, target=None):
+    """A report on each attention of a model: origin, shapes, mask, path, why."""
+    pieces = []
+
+    def write(data, size, _):
+        pieces.append(ctypes.string_at(data, size))
+
+    options = _options(target)
+    status = _library.compiler().attn_explain(
+        os.fsencode(path), ctypes.byref(options), _library.WRITE(write), None
+    )
+    if status != 0:
+        _library.raise_compiler_error()
+    return b"".join(pieces).decode()
