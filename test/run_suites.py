@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 OUTPUT = BUILD / "test" / "results"
 START = float(os.environ.get("ATTN_START", time.time()))
+MAX_NOTES = 30
 LLVM_BIN = "/usr/lib/llvm-22/bin"
 
 
@@ -164,6 +165,8 @@ def run_pytest(name, args, paths, ignore=()):
     report = OUTPUT / f"{name}.xml"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider"]
+    # Modules of the same name may stand in several folders.
+    command += ["--import-mode=importlib"]
     command += [f"--junitxml={report}", *[f"--ignore={path}" for path in ignore], *paths]
     code, text = run(command, f"{name}.log")
     if code == 5:  # no test was collected
@@ -217,8 +220,10 @@ def main():
             f"suite '{name}': {result.passed} passed, {result.failed} failed, "
             f"{result.skipped} skipped"
         )
-        for note in result.notes:
+        for note in result.notes[:MAX_NOTES]:
             print(note, flush=True)
+        if len(result.notes) > MAX_NOTES:
+            print(f"  ... and {len(result.notes) - MAX_NOTES} more, in the log", flush=True)
         total.add(result)
     print(f"logs are in {OUTPUT.relative_to(ROOT)}")
     print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped", flush=True)
