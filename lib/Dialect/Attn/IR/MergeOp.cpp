@@ -50,6 +50,13 @@ LogicalResult MergeOp::verify() {
     if (part.getType() != lse)
       return emitOpError("expects every lse to have the type of the result ")
              << lse << ", but one is " << part.getType();
+  Type expected = output.getElementType().isF64()
+                      ? output.getElementType()
+                      : Float32Type::get(getContext());
+  if (lse.getElementType() != expected)
+    return emitOpError("expects lses of ")
+           << expected << " for outputs of " << output.getElementType()
+           << ", but their element type is " << lse.getElementType();
   for (unsigned i = 0; i < 3; ++i) {
     int64_t a = output.getDimSize(i), b = lse.getDimSize(i);
     if (!ShapedType::isDynamic(a) && !ShapedType::isDynamic(b) && a != b)

@@ -24,8 +24,10 @@ def Attn_AttentionOp : Attn_Op<"attention", [
         output[b,h,i,:] = sum_j softmax(s)[j] * value[b,g,j,:]
 
     where `j` runs over the keys that are kept: `j < kv_lengths[b]`,
-    `keep[b,h,i,j]`, and `mask` at `(p, j)`, as far as each is given. A row
-    that keeps no key yields zeros and an `lse` of minus infinity.
+    `keep[b,h,i,j]`, and `mask` at `(p, j)`, as far as each is given; their
+    keys and values may hold anything elsewhere, NaN included. A row that keeps
+    no key, or only scores of minus infinity, yields zeros and an `lse` of
+    minus infinity (with `sinks` the head's sink logit).
     `bias_order = #attn.bias_order<before_softcap>` adds the bias before the
     softcap.
 
@@ -36,14 +38,15 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     | `value`        | `[B, Hkv, Skv, Dv]` | element type of `query`          |
     | `bias`         | `[B, H, Sq, Skv]`   | added to scores; any dimension may be 1 |
     | `keep`         | `[B, H, Sq, Skv]` i1| true = attend; any dimension may be 1 |
-    | `kv_lengths`   | `[B]`               | valid keys of each batch entry   |
+    | `kv_lengths`   | `[B]`               | valid keys of each batch entry; none below 1, all beyond `Skv` |
     | `query_offset` | index or `[B]`      | position of query row 0; 0 when absent |
     | `sink_logits`  | `[H]`               | one more logit in each softmax denominator |
     | `mask_operands`|                     | what `mask` reads at run time    |
     | `output`       | `[B, H, Sq, Dv]`    | element type of `query`          |
     | `lse`          | `[B, H, Sq]`        | natural log of the softmax denominator, sink included; f64 for f64 inputs, else f32 |
 
-    Scores, softmax and sums are computed in `softmax_precision`, by default
+    A dimension of `bias` or `keep` that is dynamic may turn out to be 1 at
+    run time. Scores, softmax and sums are computed in `softmax_precision`, by default
     f32 (f64 for f64 inputs). `softmax_scale` is `1 / sqrt(D)` when absent. A
     NaN in a row's kept scores makes that row NaN.
 
@@ -115,7 +118,7 @@ def Attn_MergeOp : Attn_Op<"merge", [
     | Name      | Shape            |
     |-----------|------------------|
     | `outputs` | `[B, H, Sq, Dv]` |
-    | `lses`    | `[B, H, Sq]`     |
+    | `lses`    | `[B, H, Sq]` f32 (f64 for f64 outputs) |
 
     Example:
     ```mlir
