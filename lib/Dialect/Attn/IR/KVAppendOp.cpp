@@ -1,7 +1,7 @@
 //===- KVAppendOp.cpp - New keys or values join a cache -------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "attn/Dialect/Attn/Utils/IndexMath.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
@@ -61,25 +61,9 @@ KVAppendOp::reifyResultShapes(OpBuilder &builder,
   SmallVector<OpFoldResult> shape =
       tensor::getMixedSizes(builder, getLoc(), getCache());
   if (!getAt()) {
-    AffineExpr a, b;
-    bindSymbols(getContext(), a, b);
     OpFoldResult added =
         tensor::getMixedSize(builder, getLoc(), getUpdate(), 2);
-    if (isa<Attribute>(shape[2]) && isa<Attribute>(added)) {
-      shape[2] = builder.getIndexAttr(
-          cast<IntegerAttr>(cast<Attribute>(shape[2])).getInt() +
-          cast<IntegerAttr>(cast<Attribute>(added)).getInt());
-    } else {
-      auto value = [&](OpFoldResult size) -> Value {
-        if (auto v = dyn_cast<Value>(size))
-          return v;
-        return arith::ConstantOp::create(
-            builder, getLoc(), cast<IntegerAttr>(cast<Attribute>(size)));
-      };
-      shape[2] = arith::AddIOp::create(builder, getLoc(), value(shape[2]),
-                                       value(added))
-                     .getResult();
-    }
+    shape[2] = IndexMath(builder, getLoc()).add(shape[2], added);
   }
   reifiedShapes.push_back(shape);
   return success();
