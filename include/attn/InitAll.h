@@ -5,6 +5,7 @@
 
 namespace mlir {
 class DialectRegistry;
+class OpPassManager;
 } // namespace mlir
 
 namespace mlir::attn {
@@ -14,6 +15,13 @@ void registerAllDialects(DialectRegistry &registry);
 
 /// The passes and pipelines of this project.
 void registerAllPasses();
+
+/// Every dialect and interface model, ours and upstream's, that a compilation
+/// from a model to machine code needs.
+void registerCompilerDialects(DialectRegistry &registry);
+
+/// Recognizes attention in linalg on tensors.
+void buildRaisePipeline(OpPassManager &pm);
 
 } // namespace mlir::attn
 

@@ -4,9 +4,13 @@
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "attn/Dialect/Attn/Transforms/Passes.h"
 #include "attn/Dialect/Runtime/IR/RuntimeDialect.h"
+#include "attn/Target/X86/Passes.h"
 
 void mlir::attn::registerAllDialects(DialectRegistry &registry) {
   registry.insert<AttnDialect, rt::AttnRTDialect>();
 }
 
-void mlir::attn::registerAllPasses() { registerAttnTransformsPasses(); }
+void mlir::attn::registerAllPasses() {
+  registerAttnTransformsPasses();
+  registerAttnX86Passes();
+}

@@ -14,7 +14,8 @@ static ParseResult parseOffset(OpAsmParser &parser, IntegerAttr &offset) {
   return success();
 }
 
-static void printOffset(OpAsmPrinter &printer, WeightOp, IntegerAttr offset) {
+static void printOffset(OpAsmPrinter &printer, Operation *,
+                        IntegerAttr offset) {
   printer << offset.getInt();
 }
 

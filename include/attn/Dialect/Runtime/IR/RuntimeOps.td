@@ -42,4 +42,20 @@ def AttnRT_WeightOp : AttnRT_Op<"weight", [Pure]> {
   let hasVerifier = 1;
 }
 
+def AttnRT_WeightBufferOp : AttnRT_Op<"weight_buffer", [Pure]> {
+  let summary = "the mapped bytes of a weight";
+  let description = [{
+    The weight with number `index` in the module's table, as a read-only
+    buffer in row-major order.
+
+    Example:
+    ```mlir
+    %w = attn_rt.weight_buffer 3 : memref<384xf32>
+    ```
+  }];
+  let arguments = (ins I64Attr:$index);
+  let results = (outs AnyStaticShapeMemRef:$result);
+  let assemblyFormat = "custom<Offset>($index) attr-dict `:` type($result)";
+}
+
 #endif // ATTN_RUNTIME_OPS_TD

@@ -1,0 +1,61 @@
+//===- Passes.td - From linalg on tensors to LLVM for x86 -----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef ATTN_TARGET_X86_PASSES_TD
+#define ATTN_TARGET_X86_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def AttnDecomposeAggregatesPass
+    : Pass<"attn-decompose-aggregates", "::mlir::func::FuncOp"> {
+  let summary = "split linalg.softmax and its like into simple operations";
+  let description = [{
+    Post: no `linalg` operation with a decomposition of its own, such as
+    `linalg.softmax`, is left; `tensor.concat` becomes insertions.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"
+  ];
+}
+
+def AttnLowerWeightsPass : Pass<"attn-lower-weights", "::mlir::ModuleOp"> {
+  let summary = "number the weights and read them through the runtime";
+  let description = [{
+    Pre:  `attn_rt.weight` on tensors, before bufferization.
+    Post: each distinct weight has an entry in the module's attribute
+          `attn.weights`, in order of the numbers in `attn_rt.weight_buffer`.
+  }];
+  let dependentDialects = [
+    "::mlir::bufferization::BufferizationDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::attn::rt::AttnRTDialect"
+  ];
+}
+
+def AttnLowerRuntimePass : Pass<"attn-lower-runtime", "::mlir::ModuleOp"> {
+  let summary = "turn attn_rt operations into calls of the runtime";
+  let description = [{
+    Pre:  `attn_rt` operations on buffers.
+    Post: calls of `attn_rt_*` functions; no `attn_rt` operation is left.
+  }];
+  let dependentDialects = [
+    "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"
+  ];
+}
+
+def AttnEmitEntryPass : Pass<"attn-emit-entry", "::mlir::ModuleOp"> {
+  let summary = "add the entry point that the runtime calls";
+  let description = [{
+    Pre:  the `llvm` dialect, with the C wrapper of the entry function.
+    Post: a function `attn_packed_main(void **)`, the JSON text
+          `attn_metadata`, and memory through `attn_rt_alloc` and
+          `attn_rt_free`. Everything else is internal.
+  }];
+  let options = [
+    Option<"metadata", "metadata", "std::string", "", "JSON text to embed">,
+    Option<"entry", "entry", "std::string", "\"main\"", "entry function">
+  ];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
+#endif // ATTN_TARGET_X86_PASSES_TD

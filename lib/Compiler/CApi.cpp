@@ -1,0 +1,167 @@
+//===- CApi.cpp - The C interface of the compiler library -----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Driver.h"
+#include "Explain.h"
+#include "Jit.h"
+#include "attn/Compiler/attn_compiler.h"
+#include "llvm/Support/Path.h"
+#include <cstring>
+
+using namespace mlir;
+using namespace mlir::attn;
+using namespace mlir::attn::compiler;
+
+static thread_local std::string lastError;
+static thread_local int lastStatus = ATTN_OK;
+
+/// Remembers `error` for the calling thread.
+static int conclude(llvm::Error error) {
+  lastError.clear();
+  lastStatus = ATTN_OK;
+  llvm::handleAllErrors(
+      std::move(error),
+      [](const StatusError &e) {
+        lastError = e.message;
+        lastStatus = e.status;
+      },
+      [](const llvm::ErrorInfoBase &e) {
+        lastError = e.message();
+        lastStatus = ATTN_FAILED;
+      });
+  return lastStatus;
+}
+
+/// The caller's options in today's layout: members that it does not know yet
+/// are zero.
+static attn_compile_options copyOptions(const attn_compile_options *given) {
+  attn_compile_options options = {};
+  if (given)
+    std::memcpy(&options, given,
+                std::min<size_t>(given->struct_size, sizeof(options)));
+  return options;
+}
+
+static llvm::SmallVector<char, 0> printModule(ModuleOp module,
+                                              bool elideWeights) {
+  OpPrintingFlags flags;
+  if (elideWeights) {
+    flags.elideLargeElementsAttrs(32);
+    flags.elideLargeResourceString(32);
+  }
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  module->print(stream, flags);
+  stream << '\n';
+  return bytes;
+}
+
+static llvm::Error compileFile(const char *input, StringRef output,
+                               const attn_compile_options &options) {
+  StringRef extension = llvm::sys::path::extension(output);
+  Stage stage;
+  if (options.emit) {
+    auto found = findStage(options.emit);
+    if (!found)
+      return found.takeError();
+    stage = *found;
+  } else if (extension == ".mlir") {
+    stage = Stage::Raised;
+  } else if (extension == ".ll") {
+    stage = Stage::LLVMIR;
+  } else if (extension == ".o" || extension == ".so") {
+    stage = Stage::Object;
+  } else {
+    return llvm::make_error<StatusError>(
+        ATTN_BAD_OPTION,
+        ("cannot tell what to write to '" + output +
+         "'; use .so, .o, .ll or .mlir, or name a stage by --emit")
+            .str());
+  }
+  Driver driver(options);
+  auto target = driver.getTarget();
+  if (!target)
+    return target.takeError();
+  if (llvm::Error error = driver.load(input))
+    return error;
+  bool isMLIR = stage < Stage::LLVMIR;
+  if (llvm::Error error = driver.lowerTo(isMLIR ? stage : Stage::LLVMDialect))
+    return error;
+  if (isMLIR)
+    return writeFile(output,
+                     printModule(driver.getModule(), options.elide_weights));
+  if (stage == Stage::LLVMIR) {
+    auto text = driver.generate(CodeKind::LLVMIR);
+    return text ? writeFile(output, *text) : text.takeError();
+  }
+  auto object = driver.generate(CodeKind::Object);
+  if (!object)
+    return object.takeError();
+  return extension == ".so" ? linkSharedLibrary(*object, output)
+                            : writeFile(output, *object);
+}
+
+static llvm::Expected<attn_rt_module *>
+compileJit(const char *input, const attn_compile_options &options) {
+  Driver driver(options);
+  if (llvm::Error error = driver.load(input))
+    return error;
+  if (llvm::Error error = driver.lowerTo(Stage::LLVMDialect))
+    return error;
+  auto object = driver.generate(CodeKind::Object);
+  if (!object)
+    return object.takeError();
+  auto code = loadObject(*object);
+  if (!code)
+    return code.takeError();
+  attn_rt_module *module = attn_rt_load_symbols(
+      code->entry, driver.getMetadata().c_str(), driver.getFolder().c_str(),
+      code->release, code->owner);
+  if (!module)
+    return compiler::failure(attn_rt_last_error());
+  return module;
+}
+
+const char *attn_compile_last_error(void) { return lastError.c_str(); }
+
+int attn_compile_last_status(void) { return lastStatus; }
+
+int attn_import(const char *input, const char *output,
+                const attn_compile_options *given) {
+  attn_compile_options options = copyOptions(given);
+  Driver driver(options);
+  if (llvm::Error error = driver.load(input))
+    return conclude(std::move(error));
+  return conclude(
+      writeFile(output ? output : "-",
+                printModule(driver.getModule(), options.elide_weights)));
+}
+
+int attn_compile_file(const char *input, const char *output,
+                      const attn_compile_options *given) {
+  return conclude(compileFile(input, output, copyOptions(given)));
+}
+
+attn_rt_module *attn_compile_jit(const char *input,
+                                 const attn_compile_options *given) {
+  auto module = compileJit(input, copyOptions(given));
+  if (!module) {
+    conclude(module.takeError());
+    return nullptr;
+  }
+  conclude(llvm::Error::success());
+  return *module;
+}
+
+int attn_explain(const char *input, const attn_compile_options *given,
+                 void (*write)(const char *text, size_t size, void *context),
+                 void *context) {
+  attn_compile_options options = copyOptions(given);
+  Driver driver(options);
+  if (llvm::Error error = driver.load(input))
+    return conclude(std::move(error));
+  if (llvm::Error error = driver.lowerTo(Stage::Raised))
+    return conclude(std::move(error));
+  std::string text = explainModule(driver.getModule());
+  write(text.data(), text.size(), context);
+  return conclude(llvm::Error::success());
+}

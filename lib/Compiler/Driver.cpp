@@ -1,0 +1,249 @@
+//===- Driver.cpp - From a model file to code -----------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Driver.h"
+#include "Metadata.h"
+#include "attn/InitAll.h"
+#include "attn/Target/X86/Passes.h"
+#include "attn/Target/X86/Pipeline.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/SourceMgr.h"
+
+using namespace mlir;
+using namespace mlir::attn;
+using namespace mlir::attn::compiler;
+
+char StatusError::ID = 0;
+
+llvm::Expected<Stage> mlir::attn::compiler::findStage(StringRef name) {
+  static const std::pair<StringRef, Stage> stages[] = {
+      {"import", Stage::Import},
+      {"raised", Stage::Raised},
+      {"tiles", Stage::Tiles},
+      {"bufferized", Stage::Bufferized},
+      {"llvm-dialect", Stage::LLVMDialect},
+      {"llvm", Stage::LLVMIR},
+      {"object", Stage::Object}};
+  for (auto [known, stage] : stages)
+    if (name == known)
+      return stage;
+  return llvm::make_error<StatusError>(
+      ATTN_BAD_OPTION, ("unknown stage '" + name +
+                        "'; known are import, raised, tiles, bufferized, "
+                        "llvm-dialect, llvm and object")
+                           .str());
+}
+
+static DialectRegistry makeRegistry() {
+  DialectRegistry registry;
+  registerCompilerDialects(registry);
+  return registry;
+}
+
+Driver::Driver(const attn_compile_options &options)
+    : options(options),
+      context(makeRegistry(), MLIRContext::Threading::DISABLED) {
+  handler = std::make_unique<ScopedDiagnosticHandler>(
+      &context, [this](Diagnostic &diagnostic) {
+        // The first error tells most; what follows is a consequence of it.
+        if (diagnostic.getSeverity() != DiagnosticSeverity::Error ||
+            !diagnostics.empty())
+          return success();
+        llvm::raw_string_ostream stream(diagnostics);
+        std::string where;
+        llvm::raw_string_ostream(where) << diagnostic.getLocation();
+        if (auto file = dyn_cast<FileLineColLoc>(diagnostic.getLocation()))
+          stream << file.getFilename().getValue() << ':' << file.getLine()
+                 << ':' << file.getColumn() << ": ";
+        else if (auto name = dyn_cast<NameLoc>(diagnostic.getLocation()))
+          stream << "node '" << name.getName().getValue() << "': ";
+        stream << diagnostic.str();
+        std::replace(diagnostics.begin(), diagnostics.end(), '\n', ' ');
+        return success();
+      });
+}
+
+Driver::~Driver() = default;
+
+llvm::Error Driver::collected(const Twine &fallback) {
+  std::string message =
+      diagnostics.empty() ? fallback.str() : std::move(diagnostics);
+  diagnostics.clear();
+  if (!StringRef(message).starts_with(path))
+    message = path + ": " + message;
+  return failure(message);
+}
+
+llvm::Expected<Target> Driver::getTarget() {
+  auto target = findTarget(options.target ? options.target : "host");
+  if (!target)
+    return llvm::make_error<StatusError>(ATTN_BAD_OPTION,
+                                         llvm::toString(target.takeError()));
+  return target;
+}
+
+llvm::Error Driver::load(StringRef input) {
+  path = input.str();
+  llvm::sys::fs::file_status status;
+  if (auto code = llvm::sys::fs::status(input, status))
+    return failure("cannot read '" + input + "': " + code.message());
+  if (status.type() == llvm::sys::fs::file_type::directory_file)
+    return failure("'" + input + "' is a folder; expected a model file");
+  SmallString<128> absolute(input);
+  llvm::sys::fs::make_absolute(absolute);
+  folder = llvm::sys::path::parent_path(absolute).str();
+
+  StringRef extension = llvm::sys::path::extension(input);
+  if (extension == ".onnx") {
+    return failure("'" + input + "': this build has no ONNX importer");
+  }
+  if (extension != ".mlir" && extension != ".mlirbc")
+    return llvm::make_error<StatusError>(
+        ATTN_BAD_OPTION, ("'" + input + "' is neither .onnx nor .mlir").str());
+  module = parseSourceFile<ModuleOp>(input, ParserConfig(&context));
+  if (!module)
+    return collected("cannot parse the file");
+  return findEntry();
+}
+
+llvm::Error Driver::findEntry() {
+  SmallVector<func::FuncOp> candidates;
+  for (auto function : module->getOps<func::FuncOp>())
+    if (function.isPublic() && !function.isExternal())
+      candidates.push_back(function);
+  std::string names;
+  for (func::FuncOp function : candidates)
+    names += (names.empty() ? "" : ", ") + function.getName().str();
+  if (options.entry) {
+    for (func::FuncOp function : candidates)
+      if (function.getName() == options.entry)
+        entry = function;
+    if (!entry)
+      return llvm::make_error<StatusError>(
+          ATTN_BAD_OPTION,
+          path + ": no public function '" + options.entry +
+              "'; there are: " + (names.empty() ? "none" : names));
+  } else {
+    if (candidates.empty())
+      return failure(path + ": no public function to compile");
+    if (candidates.size() > 1)
+      return llvm::make_error<StatusError>(
+          ATTN_BAD_OPTION, path + ": " + std::to_string(candidates.size()) +
+                               " public functions (" + names +
+                               "); choose one by --entry");
+    entry = candidates.front();
+  }
+  // The others only cost compile time.
+  for (func::FuncOp function : candidates)
+    if (function != entry)
+      function.setPrivate();
+  entryName = entry.getName().str();
+  return llvm::Error::success();
+}
+
+llvm::Error Driver::run(StringRef what,
+                        llvm::function_ref<void(PassManager &)> fill) {
+  PassManager passes(&context);
+  fill(passes);
+  if (failed(passes.run(*module)))
+    return collected("stage '" + what + "' failed");
+  return llvm::Error::success();
+}
+
+llvm::Error Driver::describe() {
+  auto text = describeSignature(entry);
+  if (!text)
+    return failure(path + ": " + llvm::toString(text.takeError()));
+  signature = *text;
+  // The runtime wraps what it is given; the code must not write to inputs.
+  for (unsigned i = 0; i < entry.getNumArguments(); ++i)
+    entry.setArgAttr(i, "bufferization.writable",
+                     BoolAttr::get(&context, false));
+  entry->setAttr("llvm.emit_c_interface", UnitAttr::get(&context));
+  return llvm::Error::success();
+}
+
+llvm::Error Driver::lowerTo(Stage stage) {
+  auto target = getTarget();
+  if (!target)
+    return target.takeError();
+  X86Options x86;
+  x86.vectorBytes = target->vectorBytes;
+  x86.bf16Dot = target->bf16Dot;
+  x86.entry = entryName;
+  int32_t steps = static_cast<int32_t>(stage), done = 0;
+  auto progress = [&](const char *name) {
+    if (options.progress)
+      options.progress(name, done++, steps, options.progress_context);
+  };
+  if (stage == Stage::Import)
+    return llvm::Error::success();
+  if (llvm::Error error = describe())
+    return error;
+  progress("recognizing attention");
+  if (llvm::Error error =
+          run("raised", [&](PassManager &pm) { buildRaisePipeline(pm); }))
+    return error;
+  if (stage == Stage::Raised)
+    return llvm::Error::success();
+  progress("building tile programs");
+  if (llvm::Error error = run(
+          "tiles", [&](PassManager &pm) { buildX86TensorPipeline(pm, x86); }))
+    return error;
+  if (stage == Stage::Tiles)
+    return llvm::Error::success();
+
+  // Weights have their numbers now.
+  auto folderJson = llvm::json::Value(folder);
+  llvm::json::Array files;
+  llvm::StringSet<> seen;
+  if (auto table = (*module)->getAttrOfType<ArrayAttr>("attn.weights"))
+    for (Attribute weight : table) {
+      StringRef name =
+          cast<DictionaryAttr>(weight).getAs<StringAttr>("file").getValue();
+      if (!seen.insert(name).second)
+        continue;
+      SmallString<128> file(folder);
+      llvm::sys::path::append(file, name);
+      uint64_t size = 0;
+      if (auto code = llvm::sys::fs::file_size(file, size))
+        return failure(path + ": cannot read the weight file '" + file +
+                       "': " + code.message());
+      files.push_back(llvm::json::Object{{"name", name.str()},
+                                         {"size", static_cast<int64_t>(size)}});
+    }
+  llvm::raw_string_ostream(metadata)
+      << "{\"format\":1,\"producer\":\"attn " ATTN_VERSION "\",\"target\":\""
+      << target->name << "\",\"folder\":" << folderJson
+      << ",\"files\":" << llvm::json::Value(std::move(files)) << ','
+      << signature << ',' << describeWeights(*module) << '}';
+
+  progress("assigning buffers");
+  if (llvm::Error error = run("bufferized", [&](PassManager &pm) {
+        buildX86BufferPipeline(pm, x86);
+      }))
+    return error;
+  if (stage == Stage::Bufferized)
+    return llvm::Error::success();
+  progress("lowering to LLVM");
+  if (llvm::Error error = run("llvm-dialect", [&](PassManager &pm) {
+        buildX86LLVMPipeline(pm, x86);
+        AttnEmitEntryPassOptions options;
+        options.entry = entryName;
+        options.metadata = metadata;
+        pm.addPass(createAttnEmitEntryPass(options));
+      }))
+    return error;
+  return llvm::Error::success();
+}
+
+llvm::Expected<llvm::SmallVector<char, 0>> Driver::generate(CodeKind kind) {
+  auto target = getTarget();
+  if (!target)
+    return target.takeError();
+  return generateCode(*module, *target, kind);
+}

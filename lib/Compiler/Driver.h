@@ -1,0 +1,85 @@
+//===- Driver.h - From a model file to code ---------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef ATTN_LIB_COMPILER_DRIVER_H
+#define ATTN_LIB_COMPILER_DRIVER_H
+
+#include "CodeGen.h"
+#include "attn/Compiler/attn_compiler.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/StringSet.h"
+
+namespace mlir::attn::compiler {
+
+/// The result code that an error carries; ATTN_FAILED by default.
+class StatusError : public llvm::ErrorInfo<StatusError> {
+public:
+  static char ID;
+  StatusError(int status, std::string message)
+      : status(status), message(std::move(message)) {}
+  void log(llvm::raw_ostream &os) const override { os << message; }
+  std::error_code convertToErrorCode() const override {
+    return llvm::inconvertibleErrorCode();
+  }
+  int status;
+  std::string message;
+};
+
+/// Where a compilation stops.
+enum class Stage {
+  Import,
+  Raised,
+  Tiles,
+  Bufferized,
+  LLVMDialect,
+  LLVMIR,
+  Object
+};
+
+/// One compilation. Owns the context and the module.
+class Driver {
+public:
+  explicit Driver(const attn_compile_options &options);
+  ~Driver();
+
+  /// Reads MODEL.onnx or FILE.mlir and finds its entry function.
+  llvm::Error load(StringRef path);
+  /// Runs the passes up to `stage`, an MLIR one.
+  llvm::Error lowerTo(Stage stage);
+  /// The code of the whole module, after `lowerTo(Stage::LLVMDialect)`.
+  llvm::Expected<llvm::SmallVector<char, 0>> generate(CodeKind kind);
+
+  ModuleOp getModule() { return *module; }
+  func::FuncOp getEntry() { return entry; }
+  /// The JSON text that the artifact embeds.
+  const std::string &getMetadata() const { return metadata; }
+  /// Folder in which weight files lie.
+  const std::string &getFolder() const { return folder; }
+  llvm::Expected<Target> getTarget();
+
+private:
+  llvm::Error run(StringRef what, llvm::function_ref<void(PassManager &)> fill);
+  llvm::Error findEntry();
+  llvm::Error describe();
+  /// The first error that MLIR reported, or `fallback`.
+  llvm::Error collected(const Twine &fallback);
+
+  attn_compile_options options;
+  MLIRContext context;
+  std::unique_ptr<ScopedDiagnosticHandler> handler;
+  std::string diagnostics;
+  std::string path, folder, signature, metadata;
+  OwningOpRef<ModuleOp> module;
+  func::FuncOp entry;
+  std::string entryName;
+};
+
+/// The stage called `name`; an error lists the known ones.
+llvm::Expected<Stage> findStage(StringRef name);
+
+} // namespace mlir::attn::compiler
+
+#endif // ATTN_LIB_COMPILER_DRIVER_H

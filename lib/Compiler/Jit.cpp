@@ -1,0 +1,65 @@
+//===- Jit.cpp - Object code in this process ------------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Jit.h"
+#include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
+#include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/TargetSelect.h"
+#include <dlfcn.h>
+
+using namespace llvm;
+using namespace mlir::attn::compiler;
+
+namespace {
+
+/// The runtime that this library is linked with, which the process may have
+/// loaded without making its symbols global.
+class RuntimeSymbols : public orc::DefinitionGenerator {
+public:
+  explicit RuntimeSymbols(void *library) : library(library) {}
+  Error tryToGenerate(orc::LookupState &, orc::LookupKind, orc::JITDylib &dylib,
+                      orc::JITDylibLookupFlags,
+                      const orc::SymbolLookupSet &wanted) override {
+    orc::SymbolMap found;
+    for (const auto &[name, flags] : wanted)
+      if (void *address = dlsym(library, (*name).str().c_str()))
+        found[name] = {orc::ExecutorAddr::fromPtr(address),
+                       JITSymbolFlags::Exported};
+    if (found.empty())
+      return Error::success();
+    return dylib.define(orc::absoluteSymbols(std::move(found)));
+  }
+
+private:
+  void *library;
+};
+
+} // namespace
+
+Expected<LoadedCode> mlir::attn::compiler::loadObject(ArrayRef<char> object) {
+  InitializeNativeTarget();
+  InitializeNativeTargetAsmPrinter();
+  auto jit = orc::LLJITBuilder().create();
+  if (!jit)
+    return jit.takeError();
+  // dlsym from here searches this library's dependencies: runtime and libm.
+  Dl_info info;
+  void *library = nullptr;
+  if (dladdr(reinterpret_cast<void *>(&loadObject), &info))
+    library = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+  orc::JITDylib &dylib = (*jit)->getMainJITDylib();
+  dylib.addGenerator(std::make_unique<RuntimeSymbols>(
+      library ? library : dlopen(nullptr, RTLD_NOW)));
+  auto buffer = MemoryBuffer::getMemBufferCopy(
+      StringRef(object.data(), object.size()), "attn");
+  if (Error error = (*jit)->addObjectFile(std::move(buffer)))
+    return error;
+  auto entry = (*jit)->lookup("attn_packed_main");
+  if (!entry)
+    return entry.takeError();
+  LoadedCode code;
+  code.entry = entry->toPtr<void (*)(void **)>();
+  code.owner = jit->release();
+  code.release = [](void *owner) { delete static_cast<orc::LLJIT *>(owner); };
+  return code;
+}

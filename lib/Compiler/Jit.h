@@ -1,0 +1,23 @@
+//===- Jit.h - Object code in this process ----------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef ATTN_LIB_COMPILER_JIT_H
+#define ATTN_LIB_COMPILER_JIT_H
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/Support/Error.h"
+
+namespace mlir::attn::compiler {
+
+/// Code in memory; `release(owner)` frees it.
+struct LoadedCode {
+  void (*entry)(void **);
+  void (*release)(void *);
+  void *owner;
+};
+
+/// Loads an object file that has the entry point of a compiled module.
+llvm::Expected<LoadedCode> loadObject(llvm::ArrayRef<char> object);
+
+} // namespace mlir::attn::compiler
+
+#endif // ATTN_LIB_COMPILER_JIT_H
