@@ -248,26 +248,34 @@ void attn::tool::addRunCommand(CLI::App &app) {
                    "NAME=FILE.npy, or NAME=SHAPE:FILLING such as "
                    "ids=2x128xi64:random(0,1000); also :zeros, :ones, :iota, "
                    ":full(V), :normal")
+      ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
   command->add_option("--inputs", options->inputsFile,
-                      "IN.npz with inputs by name; --input overrides it");
+                      "IN.npz with inputs by name; --input overrides it")
+      ->type_name("FILE");
   command->add_option("--outputs", options->outputsFile,
-                      "OUT.npz for the outputs by name");
+                      "OUT.npz for the outputs by name")
+      ->type_name("FILE");
   command->add_option("--expect", options->expectFile,
-                      "REF.npz to compare the outputs with");
+                      "REF.npz to compare the outputs with")
+      ->type_name("FILE");
   command->add_option("--rtol", options->rtol, "relative tolerance of --expect")
       ->capture_default_str()
+      ->type_name("NUMBER")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--atol", options->atol, "absolute tolerance of --expect")
       ->capture_default_str()
+      ->type_name("NUMBER")
       ->check(CLI::NonNegativeNumber);
   command
       ->add_option("--repeat", options->repeat,
                    "call N times and print the median and least time")
+      ->type_name("N")
       ->check(CLI::Range(1, 1000000000));
   command
       ->add_option("--threads", options->threads,
                    "number of threads (default: every processor)")
+      ->type_name("N")
       ->check(CLI::Range(1, 4096));
   command->add_option("--target", options->compile.target,
                       "processor to compile for (default: host)");
