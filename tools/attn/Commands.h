@@ -24,6 +24,14 @@ void addRunCommand(CLI::App &app);
 void addExplainCommand(CLI::App &app);
 void addTestCommand(CLI::App &app);
 
+/// A message of several lines as one.
+std::string oneLine(std::string text);
+
+/// What is wrong with `text` as a positive number of things, or nothing.
+std::string checkCount(const std::string &text);
+/// What is wrong with `text` as a tolerance, or nothing.
+std::string checkTolerance(const std::string &text);
+
 } // namespace attn::tool
 
 #endif // ATTN_TOOLS_ATTN_COMMANDS_H

@@ -16,15 +16,23 @@ void attn::tool::addCompileCommand(CLI::App &app) {
   CLI::App *command = app.add_subcommand(
       "compile", "Compile a model; the output's extension says to what");
   command->add_option("MODEL.onnx|FILE.mlir", state->model, "the model")
+      ->type_name("")
       ->required();
   command->add_option("-o", state->output, "OUT.so, OUT.o, OUT.ll or OUT.mlir")
+      ->type_name("FILE")
       ->required();
-  command->add_option("--target", state->options.target,
-                      "host (default), x86-64-v3 or x86-64-v4");
-  command->add_option("--entry", state->options.entry,
-                      "public function to compile (default: the only one)");
-  command->add_option("--emit", state->options.emit,
-                      "stage to stop at, for OUT.mlir");
+  command
+      ->add_option("--target", state->options.target,
+                   "host (default), x86-64-v3 or x86-64-v4")
+      ->type_name("NAME");
+  command
+      ->add_option("--entry", state->options.entry,
+                   "public function to compile (default: the only one)")
+      ->type_name("NAME");
+  command
+      ->add_option("--emit", state->options.emit,
+                   "stage to stop at, for OUT.mlir")
+      ->type_name("NAME");
   command->callback([state] {
     checkReadable(state->model);
     rt::checkWritable(state->output);

@@ -54,7 +54,7 @@ const Compiler &attn::tool::loadCompiler() {
 }
 
 void Compiler::throwLastError() const {
-  std::string message = lastError();
+  std::string message = oneLine(lastError());
   switch (lastStatus()) {
   case ATTN_BAD_OPTION:
     throw UsageError(message);

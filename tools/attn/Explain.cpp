@@ -16,9 +16,12 @@ void attn::tool::addExplainCommand(CLI::App &app) {
   CLI::App *command = app.add_subcommand(
       "explain", "List each attention: origin, shapes, mask, path and why");
   command->add_option("MODEL.onnx|FILE.mlir", state->model, "the model")
+      ->type_name("")
       ->required();
-  command->add_option("--target", state->options.target,
-                      "explain the code for this target (default: host)");
+  command
+      ->add_option("--target", state->options.target,
+                   "explain the code for this target (default: host)")
+      ->type_name("NAME");
   command->callback([state] {
     checkReadable(state->model);
     const Compiler &compiler = loadCompiler();

@@ -14,9 +14,13 @@ void attn::tool::addImportCommand(CLI::App &app) {
   };
   auto state = std::make_shared<State>();
   CLI::App *command = app.add_subcommand("import", "Write a model as MLIR");
-  command->add_option("MODEL.onnx", state->model, "the model")->required();
-  command->add_option("-o", state->output,
-                      "file for the MLIR text (default: standard output)");
+  command->add_option("MODEL.onnx", state->model, "the model")
+      ->type_name("")
+      ->required();
+  command
+      ->add_option("-o", state->output,
+                   "file for the MLIR text (default: standard output)")
+      ->type_name("FILE");
   command->add_flag("--elide-weights", state->options.elideWeights,
                     "print large constants as a mark only");
   command->callback([state] {

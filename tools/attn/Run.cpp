@@ -250,39 +250,48 @@ void attn::tool::addRunCommand(CLI::App &app) {
                    ":full(V), :normal")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
-  command->add_option("--inputs", options->inputsFile,
-                      "IN.npz with inputs by name; --input overrides it")
+  command
+      ->add_option("--inputs", options->inputsFile,
+                   "IN.npz with inputs by name; --input overrides it")
       ->type_name("FILE");
-  command->add_option("--outputs", options->outputsFile,
-                      "OUT.npz for the outputs by name")
+  command
+      ->add_option("--outputs", options->outputsFile,
+                   "OUT.npz for the outputs by name")
       ->type_name("FILE");
-  command->add_option("--expect", options->expectFile,
-                      "REF.npz to compare the outputs with")
+  command
+      ->add_option("--expect", options->expectFile,
+                   "REF.npz to compare the outputs with")
       ->type_name("FILE");
   command->add_option("--rtol", options->rtol, "relative tolerance of --expect")
       ->capture_default_str()
       ->type_name("NUMBER")
-      ->check(CLI::NonNegativeNumber);
+      ->check(checkTolerance);
   command->add_option("--atol", options->atol, "absolute tolerance of --expect")
       ->capture_default_str()
       ->type_name("NUMBER")
-      ->check(CLI::NonNegativeNumber);
+      ->check(checkTolerance);
   command
       ->add_option("--repeat", options->repeat,
                    "call N times and print the median and least time")
       ->type_name("N")
-      ->check(CLI::Range(1, 1000000000));
+      ->check(checkCount);
   command
       ->add_option("--threads", options->threads,
                    "number of threads (default: every processor)")
       ->type_name("N")
-      ->check(CLI::Range(1, 4096));
-  command->add_option("--target", options->compile.target,
-                      "processor to compile for (default: host)");
-  command->add_option("--entry", options->compile.entry,
-                      "public function to run (default: the only one)");
-  command->add_option("--seed", options->seed,
-                      "seed of random inputs (default: 0)");
+      ->check(checkCount);
+  command
+      ->add_option("--target", options->compile.target,
+                   "processor to compile for (default: host)")
+      ->type_name("NAME");
+  command
+      ->add_option("--entry", options->compile.entry,
+                   "public function to run (default: the only one)")
+      ->type_name("NAME");
+  command
+      ->add_option("--seed", options->seed,
+                   "seed of random inputs (default: 0)")
+      ->type_name("N");
   command->add_flag("--memory", options->memory, "print the peak of memory");
   command->add_flag("--emulate", options->emulate,
                     "run GPU code on the processor");

@@ -152,16 +152,24 @@ void attn::tool::addTestCommand(CLI::App &app) {
   command
       ->add_option("DIR", options->folders,
                    "a case, or a folder with cases right below it")
+      ->type_name("")
       ->required();
-  command->add_option("--target", options->compile.target,
-                      "processor to compile for (default: host)");
-  command->add_option("--list-passed", options->listPassed,
-                      "write the names of passed cases to this file");
-  command->add_option("--expect-passed", options->expectPassed,
-                      "fail if a case named in this file does not pass");
+  command
+      ->add_option("--target", options->compile.target,
+                   "processor to compile for (default: host)")
+      ->type_name("NAME");
+  command
+      ->add_option("--list-passed", options->listPassed,
+                   "write the names of passed cases to this file")
+      ->type_name("FILE");
+  command
+      ->add_option("--expect-passed", options->expectPassed,
+                   "fail if a case named in this file does not pass")
+      ->type_name("FILE");
   command->add_option("--timeout", options->timeout, "seconds for one case")
+      ->type_name("N")
       ->capture_default_str()
-      ->check(CLI::Range(1, 86400));
+      ->check(checkCount);
   command->add_flag("-q,--quiet", options->quiet, "name only failed cases");
   command->callback([options] { test(*options); });
 }

@@ -9,16 +9,20 @@
 
 using namespace attn::tool;
 
+std::string attn::tool::oneLine(std::string text) {
+  while (!text.empty() && std::isspace(text.back()))
+    text.pop_back();
+  for (size_t at = text.find('\n'); at != std::string::npos;
+       at = text.find('\n', at))
+    text.replace(at, 1, "; ");
+  return text;
+}
+
 /// Prints the one line that a failed command leaves.
-static int report(std::string message, int code) {
+static int report(const std::string &message, int code) {
   clearProgress();
-  while (!message.empty() && std::isspace(message.back()))
-    message.pop_back();
-  for (size_t at = message.find('\n'); at != std::string::npos;
-       at = message.find('\n', at))
-    message.replace(at, 1, "; ");
   std::fflush(stdout);
-  std::fprintf(stderr, "error: %s\n", message.c_str());
+  std::fprintf(stderr, "error: %s\n", oneLine(message).c_str());
   return code;
 }
 
@@ -28,6 +32,20 @@ static std::string lowerFirst(std::string text) {
   if (isWord || text.rfind("A ", 0) == 0)
     text[0] = static_cast<char>(std::tolower(text[0]));
   return text;
+}
+
+std::string attn::tool::checkCount(const std::string &text) {
+  bool isNumber = !text.empty() && text.size() < 9 &&
+                  text.find_first_not_of("0123456789") == std::string::npos &&
+                  text.find_first_not_of('0') != std::string::npos;
+  return isNumber ? "" : "'" + text + "' is not a positive number";
+}
+
+std::string attn::tool::checkTolerance(const std::string &text) {
+  char *end = nullptr;
+  double value = std::strtod(text.c_str(), &end);
+  bool isNumber = !text.empty() && *end == '\0' && value >= 0;
+  return isNumber ? "" : "'" + text + "' is not a number of at least 0";
 }
 
 int main(int argc, char **argv) {
