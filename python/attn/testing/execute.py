@@ -5,6 +5,7 @@ Needs attn-opt and LLVM's mlir-translate and llc on the PATH, and cc.
 """
 
 import ctypes
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -144,16 +145,41 @@ class Library:
         return [_read(getattr(out, n), r.dtype) for (n, _), r in zip(fields, results)]
 
 
-def run_cases(cases, passes=DECOMPOSE):
-    """Compiles all cases in one module and runs them.
-
-    Returns for each one None, or what is wrong.
-    """
+def _run_all(cases, build, connection):
     functions = [case.function(f"case{i}") for i, case in enumerate(cases)]
-    library = Library("\n".join(functions), passes)
-    problems = []
+    try:
+        library = build("\n".join(functions))
+    except BuildError as error:
+        connection.send(str(error))
+        return
     for i, case in enumerate(cases):
         inputs = case.inputs()
         outputs = library.call(f"case{i}", inputs, case.results())
-        problems.append(case.check(inputs, outputs))
+        connection.send(case.check(inputs, outputs))
+
+
+def run_cases(cases, build=Library):
+    """Compiles all cases in one module and runs them in a process of its own.
+
+    build  makes a Library, or something with its method 'call', from MLIR text
+
+    Returns for each case None, or what is wrong. Where the code crashes, its
+    case and those that follow have failed.
+    """
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_run_all, args=(cases, build, sender))
+    child.start()
+    sender.close()
+    problems = []
+    while len(problems) < len(cases):
+        try:
+            problems.append(receiver.recv())
+        except EOFError:
+            break
+    child.join()
+    if len(problems) < len(cases):
+        reason = problems[-1] if problems and not child.exitcode else None
+        reason = reason or f"the process ended with exit code {child.exitcode}"
+        problems += [reason] * (len(cases) - len(problems))
     return problems

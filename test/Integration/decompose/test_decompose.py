@@ -4,15 +4,18 @@
 Run it with: python -m unittest discover test/Integration/decompose
 """
 
+import functools
 import itertools
+import random
 import sys
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "python"))
 
+from attn.testing import masks  # noqa: E402
 from attn.testing.attention import AttentionCase  # noqa: E402
-from attn.testing.execute import run_cases  # noqa: E402
+from attn.testing.execute import DECOMPOSE, Library, run_cases  # noqa: E402
 from attn.testing.others import AppendCase, MergeCase, RopeCase  # noqa: E402
 
 FLOATS = ["f64", "f32", "f16", "bf16"]
@@ -162,13 +165,39 @@ def append_cases():
         yield AppendCase(at=(0, 1), L=0, circular=circular, dynamic=dynamic)
 
 
-def make_test(cases):
+def random_mask(rng, depth, heads):
+    """A random tree of masks, documents among them."""
+    kind = rng.randrange(6) if depth else 0
+    members = [random_mask(rng, depth - 1, heads) for _ in range(3)] if kind else []
+    if kind == 1:
+        return ("not", members[0])
+    if kind in (2, 3):
+        return ("all_of", *members[: rng.randrange(4)])
+    if kind == 4:
+        return ("any_of", *members[: rng.randrange(4)])
+    if kind == 5:
+        return ("per_head", tuple(members), tuple(rng.choices(range(3), k=heads)))
+    return rng.choice([mask for mask in MASKS if len(masks.leaves(mask)) < 2])
+
+
+def random_mask_cases():
+    rng = random.Random(7)
+    for seed in range(60):
+        heads = rng.choice([1, 2, 4])
+        yield AttentionCase(
+            B=2, H=heads, G=rng.choice([1, heads]), S=rng.randrange(1, 7), K=rng.randrange(1, 9),
+            mask=random_mask(rng, 3, heads), query_offset=rng.randrange(-2, 5),
+            dtype="f64", lse=True, dynamic=rng.choice(["", "SK", "BSK"]), seed=seed,
+        )
+
+
+def make_test(cases, build=Library):
     """A test case class with one method for each case, compiled together."""
 
     class Test(unittest.TestCase):
         @classmethod
         def setUpClass(cls):
-            cls.problems = run_cases(cases)
+            cls.problems = run_cases(cases, build)
 
     for i, case in enumerate(cases):
 
@@ -181,9 +210,15 @@ def make_test(cases):
 
 
 TestAttention = make_test(list(attention_cases()))
+TestRandomMasks = make_test(list(random_mask_cases()))
 TestMerge = make_test(list(merge_cases()))
 TestRope = make_test(list(rope_cases()))
 TestAppend = make_test(list(append_cases()))
+
+# What the canonicaliser makes of masks and offsets means the same.
+canonical = functools.partial(Library, passes=["--canonicalize", *DECOMPOSE])
+TestCanonicalAttention = make_test(list(attention_cases()), canonical)
+TestCanonicalMasks = make_test(list(random_mask_cases()), canonical)
 
 if __name__ == "__main__":
     unittest.main()

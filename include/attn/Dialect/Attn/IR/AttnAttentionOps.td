@@ -46,18 +46,27 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     | `lse`          | `[B, H, Sq]`        | natural log of the softmax denominator, sink included; f64 for f64 inputs, else f32 |
 
     A dimension of `bias` or `keep` that is dynamic may turn out to be 1 at
-    run time. Scores, softmax and sums are computed in `softmax_precision`, by default
-    f32 (f64 for f64 inputs). `softmax_scale` is `1 / sqrt(D)` when absent. A
-    NaN in a row's kept scores makes that row NaN.
+    run time. Scores, softmax and sums are computed in `softmax_precision`, by
+    default f32 (f64 for f64 inputs). `softmax_scale` is `1 / sqrt(D)` when
+    absent. A NaN in a row's kept scores makes that row NaN.
 
     Sources: arXiv:1706.03762 (attention), arXiv:2205.14135 (`lse`),
     arXiv:2305.13245 (grouped heads), arXiv:2408.00118 (softcap).
 
-    Example:
+    Example: causal attention of 8 query heads over 2 key heads; then a
+    decoding step over a cache, whose new row stands at `%past`, with a bias
+    for each head and the lse.
     ```mlir
     %o = attn.attention %q, %k, %v mask(#attn.causal)
       : tensor<1x8x512x64xf16>, tensor<1x2x512x64xf16>, tensor<1x2x512x64xf16>
       -> tensor<1x8x512x64xf16>
+    %d, %lse = attn.attention %new, %keys, %values
+      mask(#attn.window<left = 255, right = 0>)
+      bias(%bias : tensor<1x8x1x?xf32>)
+      kv_lengths(%lengths : tensor<?xi64>)
+      query_offset(%past : index) {softcap = 50.0}
+      : tensor<?x8x1x64xf32>, tensor<?x2x?x64xf32>, tensor<?x2x?x64xf32>
+      -> tensor<?x8x1x64xf32>, tensor<?x8x1xf32>
     ```
   }];
   let arguments = (ins

@@ -15,6 +15,9 @@ def Attn_BiasOrder : I32EnumAttr<"BiasOrder",
   let genSpecializedAttr = 0;
 }
 def Attn_BiasOrderAttr : EnumAttr<Attn_Dialect, Attn_BiasOrder, "bias_order"> {
+  let description = [{
+    Example: `#attn.bias_order<before_softcap>`
+  }];
   let assemblyFormat = "`<` $value `>`";
 }
 
@@ -37,6 +40,9 @@ def Attn_CacheMode : I32EnumAttr<"CacheMode",
   let genSpecializedAttr = 0;
 }
 def Attn_CacheModeAttr : EnumAttr<Attn_Dialect, Attn_CacheMode, "cache_mode"> {
+  let description = [{
+    Example: `#attn.cache_mode<circular>`
+  }];
   let assemblyFormat = "`<` $value `>`";
 }
 

@@ -118,6 +118,8 @@ def Attn_NotAttr : Attn_MaskAttr<"Not", "not", [
     "getNumMaskOperands", "verifyMask", "simplify"]> {
   let summary = "pairs that the member does not keep";
   let description = [{
+    The complement of its member, among the keys that exist.
+
     Example: `#attn.not<#attn.sink<4>>`
   }];
   let parameters = (ins "::mlir::attn::MaskAttrInterface":$mask);
