@@ -1,7 +1,7 @@
 //===- CApi.cpp - The C interface of the compiler library -----------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Driver.h"
-#include "Explain.h"
+#include "Explain/Explain.h"
 #include "Jit.h"
 #include "attn/Compiler/attn_compiler.h"
 #include "llvm/Support/Path.h"
@@ -159,9 +159,21 @@ int attn_explain(const char *input, const attn_compile_options *given,
   Driver driver(options);
   if (llvm::Error error = driver.load(input))
     return conclude(std::move(error));
-  if (llvm::Error error = driver.lowerTo(Stage::Raised))
-    return conclude(std::move(error));
-  std::string text = explainModule(driver.getModule());
-  write(text.data(), text.size(), context);
-  return conclude(llvm::Error::success());
+  llvm::Error failed = llvm::Error::success();
+  auto lowerTo = [&](Stage stage) {
+    return [&, stage](ModuleOp) {
+      llvm::Error error = driver.lowerTo(stage);
+      bool isGood = !error;
+      failed = llvm::joinErrors(std::move(failed), std::move(error));
+      return success(isGood);
+    };
+  };
+  FailureOr<std::string> report = explainModule(
+      driver.getModule(), lowerTo(Stage::Raised), lowerTo(Stage::Tiles));
+  if (succeeded(report))
+    write(report->data(), report->size(), context);
+  else if (!failed)
+    return conclude(
+        compiler::failure("'" + Twine(input) + "' cannot be explained"));
+  return conclude(std::move(failed));
 }

@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/Remarks.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -221,15 +222,14 @@ static bool isSoftmax(Operation *op) {
 }
 
 /// The path and the reasons against a better one, from remarks at `loc`.
-static std::string pathText(Location loc, ArrayRef<RecordedRemark> remarks,
+static std::string pathText(Location loc, bool isTiled,
+                            ArrayRef<RecordedRemark> remarks,
                             SmallVectorImpl<std::string> &notes) {
-  std::string path = "tiles";
+  std::string path = isTiled ? "tiles" : "plain linalg";
   for (const RecordedRemark &remark : remarks) {
     if (remark.loc != loc)
       continue;
     if (remark.isMissed()) {
-      if (remark.name == "not-tiled")
-        path = "plain linalg";
       notes.push_back("not better because " + remark.why());
     } else if (remark.type == llvm::remarks::Type::Passed) {
       if (!remark.text.empty())
@@ -268,6 +268,9 @@ FailureOr<std::string> mlir::attn::explainModule(ModuleOp module,
   });
   if (failed(lower(module)))
     return failure();
+  // The loops of a tile program keep the place of its attention.
+  DenseSet<Location> tiled;
+  module.walk([&](scf::ForallOp op) { tiled.insert(op.getLoc()); });
   // The streamer must not outlive the list that it writes to.
   context->setRemarkEngine(nullptr);
 
@@ -275,7 +278,8 @@ FailureOr<std::string> mlir::attn::explainModule(ModuleOp module,
                "mask", "density", "path"});
   for (Row &row : rows) {
     SmallVector<std::string> notes;
-    row.cells.push_back(pathText(row.loc, remarks, notes));
+    row.cells.push_back(
+        pathText(row.loc, tiled.contains(row.loc), remarks, notes));
     table.add(row.cells, notes);
   }
   std::string report;

@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Parser/Parser.h"
@@ -20,7 +21,7 @@ namespace {
 std::string explain(const char *text, const char *refused = nullptr) {
   MLIRContext context;
   context.loadDialect<AttnDialect, arith::ArithDialect, func::FuncDialect,
-                      linalg::LinalgDialect, math::MathDialect,
+                      linalg::LinalgDialect, math::MathDialect, scf::SCFDialect,
                       tensor::TensorDialect>();
   auto module = parseSourceString<ModuleOp>(text, &context);
   if (!module)
@@ -36,8 +37,13 @@ std::string explain(const char *text, const char *refused = nullptr) {
   };
   auto lower = [&](ModuleOp module) {
     module.walk([&](AttentionOp op) {
-      if (!refused)
+      if (!refused) {
+        OpBuilder builder(op);
+        auto one = SmallVector<OpFoldResult>{builder.getIndexAttr(1)};
+        scf::ForallOp::create(builder, op.getLoc(), one, ValueRange(),
+                              std::nullopt);
         return;
+      }
       remark::missed(op.getLoc(),
                      remark::RemarkOpts::name("not-tiled").category("tiles"))
           << remark::reason("{0}", refused) << remark::suggest("use f32");
