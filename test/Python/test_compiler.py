@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The Python package with the real compiler."""
+
+import numpy as np
+import pytest
+
+import attn
+
+ADD = """
+func.func @main(%a: tensor<?x3x{0}> {{attn.name = "a", attn.dims = ["batch", ""]}},
+                %b: tensor<3x{0}> {{attn.name = "b"}})
+    -> (tensor<?x3x{0}> {{attn.name = "sum", attn.dims = ["batch", ""]}}) {{
+  %c0 = arith.constant 0 : index
+  %n = tensor.dim %a, %c0 : tensor<?x3x{0}>
+  %e = tensor.empty(%n) : tensor<?x3x{0}>
+  %w = linalg.broadcast ins(%b : tensor<3x{0}>) outs(%e : tensor<?x3x{0}>) dimensions = [0]
+  %r = linalg.add ins(%a, %w : tensor<?x3x{0}>, tensor<?x3x{0}>)
+    outs(%e : tensor<?x3x{0}>) -> tensor<?x3x{0}>
+  return %r : tensor<?x3x{0}>
+}}
+"""
+TYPES = {
+    "f32": np.float32, "f64": np.float64, "f16": np.float16, "i64": np.int64, "i32": np.int32,
+    "i8": np.int8,
+}
+
+
+@pytest.fixture(autouse=True)
+def need_compiler(build):
+    if not (build / "lib" / "libAttnCompiler.so").exists():
+        pytest.skip("the compiler library is not built")
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(element):
+        path = tmp_path / f"{element}.mlir"
+        path.write_text(ADD.format(element))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("element", TYPES)
+def test_types_in_memory_and_as_library(write, tmp_path, element):
+    source, library = write(element), tmp_path / "model.so"
+    attn.compile(source, library)
+    a = np.arange(6).reshape(2, 3).astype(TYPES[element])
+    b = np.array([10, 20, 30], TYPES[element])
+    for model in (attn.load(library), attn.load(source)):
+        assert [str(info) for info in model.outputs] == [
+            f"sum: {np.dtype(TYPES[element])} [batch, 3]"
+        ]
+        total = model.run(a=a, b=b)["sum"]
+        assert total.dtype == a.dtype
+        np.testing.assert_array_equal(total, a + b)
+        assert model.run(a=a[:0], b=b)["sum"].shape == (0, 3)
+
+
+def test_bfloat16(write):
+    model = attn.load(write("bf16"))
+    a = attn.bfloat16(np.array([[1, 2.5, -3]]))
+    bits = np.asarray(attn.bfloat16([0.5, 0.5, 1000.0])).view(np.uint16)
+    total = model.run(a=a, b=bits)["sum"]
+    expected = attn.bfloat16(np.array([[1.5, 3, 997]]))
+    np.testing.assert_array_equal(
+        np.asarray(total).view(np.uint16), np.asarray(expected).view(np.uint16)
+    )
+
+
+def test_explain_and_messages(write, tmp_path):
+    source = write("f32")
+    assert attn.explain(source).endswith("0 attentions recognised, 0 softmaxes left\n")
+    with pytest.raises(attn.Error, match="unknown target 'z80'"):
+        attn.compile(source, tmp_path / "a.so", target="z80")
+    with pytest.raises(attn.Error, match="nothing.mlir"):
+        attn.load(tmp_path / "nothing.mlir")
+    with pytest.raises(attn.Error, match="cannot write '.*nowhere/a.so'"):
+        attn.compile(source, tmp_path / "nowhere" / "a.so")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f32.mlir"]
+
+
+def test_many_models_at_once(write):
+    models = [attn.load(write("f32")) for _ in range(3)]
+    for scale, model in enumerate(models):
+        a = np.full((2, 3), scale, np.float32)
+        assert (model.run(a=a, b=a[0])["sum"] == 2 * scale).all()
