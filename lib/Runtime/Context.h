@@ -6,6 +6,7 @@
 #include <csetjmp>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -48,16 +49,23 @@ struct Weight {
   void *copy = nullptr;  ///< made on demand when `address` is not aligned
 };
 
+class MatmulCache;
+
 /// Everything that generated code reaches through `attn_rt_*` functions.
 struct Context {
+  Context();
+  ~Context();
+
   std::vector<Weight> weights;
-  int32_t threads = 0; ///< 0 means every processor
+  std::unique_ptr<MatmulCache> matmuls; ///< primitives and packed weights
+  int32_t threads = 0;                  ///< 0 means every processor
   Allocator allocator;
   std::string failure;       ///< message of attn_rt_fail
   std::jmp_buf failurePoint; ///< where attn_rt_fail continues
 };
 
-/// Makes `context` the one that generated code on this thread sees.
+/// Makes `context` the one that generated code on this thread sees, and its
+/// number of threads the one that parallel loops use.
 class ContextScope {
 public:
   explicit ContextScope(Context &context);
@@ -67,10 +75,18 @@ public:
 
 private:
   Context *outer;
+  int outerThreads;
 };
 
 /// The context of the run on this thread, or null.
 Context *currentContext();
+
+/// Sets what currentContext returns on this thread.
+void setCurrentContext(Context *context);
+
+/// Where attn_rt_fail continues on this thread while it works on a part of a
+/// parallel loop; null elsewhere. Returns what was set before.
+std::jmp_buf *setWorkerFailurePoint(std::jmp_buf *point);
 
 } // namespace attn::rt
 
@@ -79,8 +95,15 @@ extern "C" {
 void *attn_rt_alloc(int64_t bytes);
 void attn_rt_free(void *block);
 void *attn_rt_weight(int64_t index);
-/// Ends the run with `message`. Only on the thread that runs the module.
+/// Ends the run with `message`, on the thread that runs the module or inside
+/// attn_rt_parallel_for.
 [[noreturn]] void attn_rt_fail(const char *message);
+/// Calls `body(i, i + 1, data)` for each i in [0, n), spread over the threads
+/// of the run, or `body(0, n, data)` where only one thread is to be used.
+void attn_rt_parallel_for(void (*body)(int64_t, int64_t, void *), int64_t n,
+                          void *data);
+/// A matrix product; `words` is described in MatmulCall.h.
+void attn_rt_matmul(const int64_t *words);
 }
 
 #endif // ATTN_LIB_RUNTIME_CONTEXT_H

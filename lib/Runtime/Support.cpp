@@ -1,10 +1,13 @@
 //===- Support.cpp - Memory, weights and failures of generated code -------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Context.h"
+#include "OpenMP.h"
+#include "SupportMatmul.h"
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 using namespace attn::rt;
 
@@ -113,15 +116,31 @@ void Allocator::endRun() {
   ++run;
 }
 
-static thread_local Context *threadContext = nullptr;
+Context::Context() = default;
+Context::~Context() = default;
 
-ContextScope::ContextScope(Context &context) : outer(threadContext) {
+static thread_local Context *threadContext = nullptr;
+static thread_local std::jmp_buf *workerFailurePoint = nullptr;
+
+ContextScope::ContextScope(Context &context)
+    : outer(threadContext), outerThreads(omp_get_max_threads()) {
   threadContext = &context;
+  if (context.threads > 0)
+    omp_set_num_threads(context.threads);
 }
 
-ContextScope::~ContextScope() { threadContext = outer; }
+ContextScope::~ContextScope() {
+  threadContext = outer;
+  omp_set_num_threads(outerThreads);
+}
 
 Context *attn::rt::currentContext() { return threadContext; }
+
+void attn::rt::setCurrentContext(Context *context) { threadContext = context; }
+
+std::jmp_buf *attn::rt::setWorkerFailurePoint(std::jmp_buf *point) {
+  return std::exchange(workerFailurePoint, point);
+}
 
 void *attn_rt_alloc(int64_t bytes) {
   Context *context = currentContext();
@@ -161,6 +180,12 @@ void attn_rt_fail(const char *message) {
     std::fprintf(stderr, "error: %s\n", message);
     std::abort();
   }
-  context->failure = message;
-  std::longjmp(context->failurePoint, 1);
+  static std::mutex mutex;
+  mutex.lock();
+  // Several workers may fail at once; the first one is reported.
+  if (context->failure.empty())
+    context->failure = message;
+  mutex.unlock();
+  std::longjmp(workerFailurePoint ? *workerFailurePoint : context->failurePoint,
+               1);
 }
