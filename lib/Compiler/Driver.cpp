@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Driver.h"
 #include "Metadata.h"
+#include "attn/Frontend/ONNX/ImportOnnx.h"
 #include "attn/InitAll.h"
 #include "attn/Target/X86/Passes.h"
 #include "attn/Target/X86/Pipeline.h"
@@ -99,7 +100,14 @@ llvm::Error Driver::load(StringRef input) {
 
   StringRef extension = llvm::sys::path::extension(input);
   if (extension == ".onnx") {
-    return failure("'" + input + "': this build has no ONNX importer");
+    std::string error;
+    bool isUnsupported = false;
+    module =
+        frontend::onnx::importOnnx(input, &context, {}, error, &isUnsupported);
+    if (!module)
+      return llvm::make_error<StatusError>(
+          isUnsupported ? ATTN_UNSUPPORTED : ATTN_FAILED, error);
+    return findEntry();
   }
   if (extension != ".mlir" && extension != ".mlirbc")
     return llvm::make_error<StatusError>(

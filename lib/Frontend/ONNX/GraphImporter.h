@@ -71,7 +71,8 @@ private:
   llvm::StringMap<unsigned> weightNames;
 
   friend OwningOpRef<ModuleOp> importOnnx(StringRef, MLIRContext *,
-                                          const ImportOptions &, std::string &);
+                                          const ImportOptions &, std::string &,
+                                          bool *);
 };
 
 } // namespace mlir::attn::frontend::onnx

@@ -103,12 +103,12 @@ void FunctionBuilder::addArguments(Block *entry, Emitter &emit,
     Type element = emit.elementType(input.dataType);
     std::string problem;
     if (!input.isTensor)
-      problem = "is not a tensor";
+      problem = "is not a tensor, which is not supported";
     else if (!element)
       problem = "has element type " + dataTypeName(input.dataType) +
                 ", which is not supported";
     else if (!input.hasShape)
-      problem = "has no shape; its rank must be known";
+      problem = "has no shape, which is not supported: its rank must be known";
     if (scope.values.count(input.name))
       problem = "is named twice";
     if (!problem.empty()) {
@@ -237,7 +237,8 @@ FunctionBuilder::build(SmallVector<std::string> &problems) {
 
 OwningOpRef<ModuleOp> onnx::importOnnx(StringRef path, MLIRContext *context,
                                        const ImportOptions &options,
-                                       std::string &error) {
+                                       std::string &error,
+                                       bool *isUnsupported) {
   DialectRegistry registry;
   registerImportDialects(registry);
   context->appendDialectRegistry(registry);
@@ -253,10 +254,13 @@ OwningOpRef<ModuleOp> onnx::importOnnx(StringRef path, MLIRContext *context,
     return fail(reason);
   auto opset = model->opsets.find("");
   if (opset != model->opsets.end() &&
-      (opset->second < kOldestOpset || opset->second > kNewestOpset))
+      (opset->second < kOldestOpset || opset->second > kNewestOpset)) {
+    if (isUnsupported)
+      *isUnsupported = true;
     return fail("operator set version " + Twine(opset->second) +
                 " is not supported; versions " + Twine(kOldestOpset) + " to " +
                 Twine(kNewestOpset) + " are");
+  }
 
   // Nothing that a file says may reach the user as a raw diagnostic.
   std::string diagnostics;
@@ -268,6 +272,12 @@ OwningOpRef<ModuleOp> onnx::importOnnx(StringRef path, MLIRContext *context,
   SmallVector<std::string> problems;
   OwningOpRef<ModuleOp> module =
       FunctionBuilder(*model, context, options).build(problems);
+  // One problem that is no matter of support makes the model a wrong one.
+  if (isUnsupported)
+    *isUnsupported =
+        !problems.empty() && llvm::all_of(problems, [](const std::string &p) {
+          return StringRef(p).contains("not supported");
+        });
   if (problems.size() == 1)
     return fail(problems.front());
   if (!problems.empty())

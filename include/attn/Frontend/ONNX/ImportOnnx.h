@@ -28,9 +28,12 @@ void registerImportDialects(DialectRegistry &registry);
 /// Imports the model at `path`: one function on tensors whose arguments and
 /// results carry `attn.name` and `attn.dims`. On failure the result is null
 /// and `error` says why, with one further line for each unsupported node.
+/// `isUnsupported`: the model is sound, but holds something that the importer
+/// lacks.
 OwningOpRef<ModuleOp> importOnnx(StringRef path, MLIRContext *context,
                                  const ImportOptions &options,
-                                 std::string &error);
+                                 std::string &error,
+                                 bool *isUnsupported = nullptr);
 
 } // namespace attn::frontend::onnx
 } // namespace mlir
