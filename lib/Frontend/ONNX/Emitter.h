@@ -179,6 +179,12 @@ public:
   TensorValue sliceAlong(const TensorValue &operand, int64_t axis,
                          const Dim &offset, const Dim &size);
   TensorValue concat(ArrayRef<TensorValue> operands, int64_t axis);
+  /// An index read from a tensor: negative ones count from the end, and none
+  /// leaves a dimension of `size`, whatever the input says.
+  Value safeIndex(OpBuilder &b, Location l, Value raw, Value size);
+  /// The slices of `data` along `axis` that `indices` name.
+  TensorValue gather(const TensorValue &data, const TensorValue &indices,
+                     int64_t axis);
   /// `tensor.pad` with a scalar of the element type.
   TensorValue pad(const TensorValue &operand, ArrayRef<Dim> low,
                   ArrayRef<Dim> high, Value scalar);

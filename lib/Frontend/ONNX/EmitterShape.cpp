@@ -226,7 +226,8 @@ TensorValue Emitter::slice(const TensorValue &operand, ArrayRef<Dim> offsets,
   if (ArrayRef<Dim>(operand.shape) == sizes &&
       llvm::all_of(strides, [](int64_t stride) { return stride == 1; }))
     return operand;
-  if (llvm::any_of(sizes, [](const Dim &size) { return size.is(0); }))
+  auto isZero = [](const Dim &size) { return size.is(0); };
+  if (llvm::any_of(sizes, isZero) || llvm::any_of(operand.shape, isZero))
     return fromValue(empty(sizes, elementType(operand.dataType)),
                      operand.dataType, sizes);
   SmallVector<OpFoldResult> steps;
@@ -298,4 +299,42 @@ TensorValue Emitter::broadcastTo(const TensorValue &operand,
                         operand.dataType);
   return elementwise(operand, shape, operand.dataType,
                      [](OpBuilder &, Location, ValueRange v) { return v[0]; });
+}
+
+//===----------------------------------------------------------------------===//
+// Gather
+//===----------------------------------------------------------------------===//
+
+Value Emitter::safeIndex(OpBuilder &b, Location l, Value raw, Value size) {
+  Value index = arith::IndexCastOp::create(b, l, b.getIndexType(), raw);
+  Value zero = indexConstant(0);
+  Value negative =
+      arith::CmpIOp::create(b, l, arith::CmpIPredicate::slt, index, zero);
+  Value wrapped = arith::AddIOp::create(b, l, index, size);
+  index = arith::SelectOp::create(b, l, negative, wrapped, index);
+  Value last = arith::SubIOp::create(b, l, size, indexConstant(1));
+  index = arith::MinSIOp::create(b, l, index, last);
+  return arith::MaxSIOp::create(b, l, index, zero);
+}
+
+TensorValue Emitter::gather(const TensorValue &data, const TensorValue &indices,
+                            int64_t axis) {
+  Shape shape(data.shape.begin(), data.shape.begin() + axis);
+  shape.append(indices.shape.begin(), indices.shape.end());
+  shape.append(data.shape.begin() + axis + 1, data.shape.end());
+  // The indices as a broadcast operand: unit dimensions after them.
+  Shape aligned = indices.shape;
+  aligned.append(static_cast<size_t>(data.rank() - axis - 1), Dim(1));
+  TensorValue places = reshape(indices, aligned);
+  Value source = materialize(data);
+  Value limit = indexValue(data.shape[axis]);
+  int64_t indexRank = indices.rank();
+  return indexed(places, shape, data.dataType,
+                 [&](OpBuilder &b, Location l, ValueRange v) -> Value {
+                   ValueRange at = v.drop_front();
+                   SmallVector<Value> where(at.begin(), at.begin() + axis);
+                   where.push_back(safeIndex(b, l, v[0], limit));
+                   where.append(at.begin() + axis + indexRank, at.end());
+                   return tensor::ExtractOp::create(b, l, source, where);
+                 });
 }

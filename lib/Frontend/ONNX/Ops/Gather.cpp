@@ -8,21 +8,6 @@ using namespace mlir;
 using namespace mlir::attn::frontend::onnx;
 namespace onnx = mlir::attn::frontend::onnx;
 
-/// An index read from a tensor: negative ones count from the end, and none
-/// leaves the tensor, whatever the input says.
-static Value safeIndex(Emitter &emit, OpBuilder &b, Location l, Value raw,
-                       Value size) {
-  Value index = arith::IndexCastOp::create(b, l, b.getIndexType(), raw);
-  Value zero = emit.indexConstant(0);
-  Value negative =
-      arith::CmpIOp::create(b, l, arith::CmpIPredicate::slt, index, zero);
-  Value wrapped = arith::AddIOp::create(b, l, index, size);
-  index = arith::SelectOp::create(b, l, negative, wrapped, index);
-  Value last = arith::SubIOp::create(b, l, size, emit.indexConstant(1));
-  index = arith::MinSIOp::create(b, l, index, last);
-  return arith::MaxSIOp::create(b, l, index, zero);
-}
-
 static LogicalResult checkIndices(NodeImporter &n) {
   if (failed(n.require(2)))
     return failure();
@@ -75,25 +60,7 @@ static LogicalResult importGather(NodeImporter &n) {
     return n.result(result);
   }
 
-  Shape shape(data.shape.begin(), data.shape.begin() + *axis);
-  shape.append(indices.shape.begin(), indices.shape.end());
-  shape.append(data.shape.begin() + *axis + 1, data.shape.end());
-  // The indices as a broadcast operand: unit dimensions after them.
-  Shape aligned = indices.shape;
-  aligned.append(static_cast<size_t>(data.rank() - *axis - 1), Dim(1));
-  TensorValue places = emit.reshape(indices, aligned);
-  Value source = emit.materialize(data);
-  Value limit = emit.indexValue(size);
-  int64_t indexRank = indices.rank();
-  return n.result(
-      emit.indexed(places, shape, data.dataType,
-                   [&](OpBuilder &b, Location l, ValueRange v) -> Value {
-                     ValueRange at = v.drop_front();
-                     SmallVector<Value> where(at.begin(), at.begin() + *axis);
-                     where.push_back(safeIndex(emit, b, l, v[0], limit));
-                     where.append(at.begin() + *axis + indexRank, at.end());
-                     return tensor::ExtractOp::create(b, l, source, where);
-                   }));
+  return n.result(emit.gather(data, indices, *axis));
 }
 
 static LogicalResult importGatherElements(NodeImporter &n) {
@@ -118,7 +85,7 @@ static LogicalResult importGatherElements(NodeImporter &n) {
       emit.indexed(indices, indices.shape, data.dataType,
                    [&](OpBuilder &b, Location l, ValueRange v) -> Value {
                      SmallVector<Value> where(v.begin() + 1, v.end());
-                     where[*axis] = safeIndex(emit, b, l, v[0], limits[*axis]);
+                     where[*axis] = emit.safeIndex(b, l, v[0], limits[*axis]);
                      return tensor::ExtractOp::create(b, l, source, where);
                    }));
 }
@@ -155,7 +122,7 @@ static LogicalResult importGatherND(NodeImporter &n) {
           from.push_back(parts[i]);
           Value raw = tensor::ExtractOp::create(b, l, places, from);
           from.pop_back();
-          where.push_back(safeIndex(emit, b, l, raw, limits[batch + i]));
+          where.push_back(emit.safeIndex(b, l, raw, limits[batch + i]));
         }
         where.append(at.begin() + lead, at.end());
         return tensor::ExtractOp::create(b, l, source, where);
