@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
+#include <random>
 
 using namespace attn::rt;
 
@@ -167,6 +168,49 @@ TEST(TensorProto, Refused) {
   EXPECT_THROW(parse(std::string("\x10\x08", 2))(), UnsupportedTensor);
   EXPECT_THROW(parse(std::string("\x10\x16", 2))(), UnsupportedTensor);
   EXPECT_THROW(parse(std::string("\x10\x01\x70\x01", 4))(), UnsupportedTensor);
+}
+
+/// Calls `parse` on thousands of damaged copies of `good`; an error is fine.
+void damage(const std::string &good,
+            const std::function<void(const std::string &)> &parse) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 20000; ++round) {
+    std::string bytes = good;
+    for (unsigned edits = 1 + random() % 4; edits > 0; --edits) {
+      size_t at = random() % bytes.size();
+      switch (random() % 4) {
+      case 0:
+        bytes[at] = static_cast<char>(random());
+        break;
+      case 1:
+        bytes[at] ^= static_cast<char>(1 << (random() % 8));
+        break;
+      case 2:
+        bytes.insert(at, 1, static_cast<char>(random()));
+        break;
+      default:
+        bytes.resize(std::max<size_t>(at, 1));
+      }
+    }
+    messageOf([&] { parse(bytes); });
+  }
+}
+
+TEST(Damaged, FilesNeverCrash) {
+  damage(formatNpy(sequence(1, {2, 3})),
+         [](const std::string &bytes) { parseNpy(bytes, "t"); });
+  auto parseProto = [](const std::string &bytes) {
+    parseTensorProto(bytes, "t");
+  };
+  damage(std::string("\x08\x02\x10\x07\x3a\x0b\x05"
+                     "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+                     "\x42\x01n",
+                     20),
+         parseProto);
+  damage(std::string("\x0a\x02\x02\x01\x10\x01\x4a\x08"
+                     "\0\0\x80\x3f\0\0\x80\x3f",
+                     16),
+         parseProto);
 }
 
 TEST(Tensor, RoundsHalfAndBfloat16) {
