@@ -43,4 +43,46 @@ def AttnDecomposePass : Pass<"attn-decompose", "::mlir::func::FuncOp"> {
   ];
 }
 
+def AttnRaisePass : Pass<"attn-raise", "::mlir::func::FuncOp"> {
+  let summary = "recognise attention in linalg";
+  let description = [{
+    Pre:  tensor programs in `linalg`, `tensor`, `arith` and `math`, named
+          operations or generics, from any frontend.
+    Post: each softmax whose probabilities are contracted with values, and
+          whose scores are a function of a product of queries and keys that
+          `attn.attention` can express, is an `attn.attention`. Layout changes
+          around it stay operations of their own.
+
+    Declines with a remark when the probabilities have another use, the
+    softmax is over another axis, or the scores are another function.
+
+    The search starts at the softmax and works on what is computed, not on
+    which operations compute it: constant factors of queries, keys and scores
+    are one scale; repeated key heads are not repeated; conditions on rows and
+    keys that provably form a causal or window mask become an attribute, those
+    on keys a boolean mask, everything else a dense boolean mask or bias.
+
+    Three readings go beyond equality of the programs. An integer that a model
+    loads as an additive mask, as in `(1 - m) * -10000`, is 0 or 1. A finite
+    fill of -5000 or less is never near a score. A row in which infinite fills
+    remove every key is zero, also where the program would compute NaN.
+
+    ```mlir
+    %s = linalg.batch_matmul ins(%q, %kt) ...
+    %p = linalg.softmax dimension(2) ins(%s) ...
+    %o = linalg.batch_matmul ins(%p, %v) ...
+    ==>
+    %o = attn.attention %q, %k, %v : ...
+    ```
+  }];
+  let statistics = [
+    Statistic<"numRaised", "num-raised", "number of attentions recognised">
+  ];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::attn::AttnDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"
+  ];
+}
+
 #endif // ATTN_TRANSFORMS_PASSES_TD
