@@ -132,11 +132,14 @@ def compiler():
 
 
 def raise_runtime_error():
-    raise Error(runtime().attn_rt_last_error().decode(errors="replace"))
+    raise Error(runtime().attn_rt_last_error().decode(errors="backslashreplace"))
 
 
 def raise_compiler_error():
     library = compiler()
-    message = library.attn_compile_last_error().decode(errors="replace")
+    message = library.attn_compile_last_error().decode(errors="backslashreplace")
+    # A list of problems has a line for each.
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    message = "; ".join(lines).replace(":; ", ": ")
     kind = UnsupportedError if library.attn_compile_last_status() == UNSUPPORTED else Error
     raise kind(message)

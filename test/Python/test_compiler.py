@@ -85,3 +85,19 @@ def test_many_models_at_once(write):
     for scale, model in enumerate(models):
         a = np.full((2, 3), scale, np.float32)
         assert (model.run(a=a, b=a[0])["sum"] == 2 * scale).all()
+
+
+def test_unsupported_models(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [3])
+    result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [3])
+    nodes = [
+        onnx.helper.make_node("Magic", ["x"], ["h"], name="one", domain="my.domain"),
+        onnx.helper.make_node("Trick", ["h"], ["y"], name="two", domain="my.domain"),
+    ]
+    graph = onnx.helper.make_graph(nodes, "graph", [value], [result])
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx.helper.make_model(graph, ir_version=8).SerializeToString())
+    with pytest.raises(attn.UnsupportedError, match="Magic.*Trick") as caught:
+        attn.load(path)
+    assert "\n" not in str(caught.value)

@@ -24,8 +24,8 @@ void addRunCommand(CLI::App &app);
 void addExplainCommand(CLI::App &app);
 void addTestCommand(CLI::App &app);
 
-/// A message of several lines as one.
-std::string oneLine(std::string text);
+/// A message of several lines as one, with escapes for what is no character.
+std::string oneLine(const std::string &text);
 
 /// What is wrong with `text` as a positive number of things, or nothing.
 std::string checkCount(const std::string &text);

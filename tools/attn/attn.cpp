@@ -6,16 +6,52 @@
 #include <cctype>
 #include <cstdio>
 #include <cstdlib>
+#include <sstream>
 
 using namespace attn::tool;
 
-std::string attn::tool::oneLine(std::string text) {
-  while (!text.empty() && std::isspace(text.back()))
-    text.pop_back();
-  for (size_t at = text.find('\n'); at != std::string::npos;
-       at = text.find('\n', at))
-    text.replace(at, 1, "; ");
-  return text;
+/// Length of the UTF-8 character at `at`, or 0 if there is none.
+static size_t characterLength(const std::string &text, size_t at) {
+  auto byte = [&](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
+  };
+  unsigned first = byte(at);
+  if (first < 0x80)
+    return first >= 0x20 && first != 0x7f;
+  size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4)
+    return 0;
+  for (size_t i = 1; i < length; ++i)
+    if ((byte(at + i) & 0xc0) != 0x80)
+      return 0;
+  return length;
+}
+
+std::string attn::tool::oneLine(const std::string &text) {
+  std::string result, line;
+  std::istringstream lines(text);
+  while (std::getline(lines, line)) {
+    size_t first = line.find_first_not_of(" \t\r");
+    if (first == std::string::npos)
+      continue;
+    line = line.substr(first, line.find_last_not_of(" \t\r") + 1 - first);
+    if (!result.empty())
+      result += result.back() == ':' ? " " : "; ";
+    // Names in a damaged file may hold anything, also what a terminal obeys.
+    for (size_t at = 0; at < line.size();) {
+      size_t length = characterLength(line, at);
+      if (length == 0) {
+        char escape[8];
+        std::snprintf(escape, sizeof(escape), "\\x%02x",
+                      static_cast<unsigned char>(line[at]));
+        result += escape;
+      } else {
+        result.append(line, at, length);
+      }
+      at += std::max<size_t>(length, 1);
+    }
+  }
+  return result;
 }
 
 /// Prints the one line that a failed command leaves.
