@@ -1,6 +1,7 @@
 //===- InitAll.cpp - Registration of everything ---------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/InitAll.h"
+#include "attn/Conversion/Passes.h"
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "attn/Dialect/Attn/Transforms/Passes.h"
 #include "attn/Dialect/Runtime/IR/RuntimeDialect.h"
@@ -13,4 +14,5 @@ void mlir::attn::registerAllDialects(DialectRegistry &registry) {
 void mlir::attn::registerAllPasses() {
   registerAttnTransformsPasses();
   registerAttnX86Passes();
+  registerAttnConversionPasses();
 }

@@ -1,0 +1,69 @@
+//===- Passes.td - Conversions between levels -----------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef ATTN_CONVERSION_PASSES_TD
+#define ATTN_CONVERSION_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def ConvertAttnToTilesPass
+    : Pass<"convert-attn-to-tiles", "::mlir::func::FuncOp"> {
+  let summary = "turn attention into loops over tiles of queries and keys";
+  let description = [{
+    Pre:  `attn.attention` on tensors.
+    Post: each attention is a tile program, or stays for `attn-decompose` with
+    a remark that says why.
+
+    A tile program is an `scf.forall` over batch entries, heads and tiles of
+    query rows, with loops over exactly those key tiles that the mask
+    interface and the key lengths yield: first the tiles that need the element
+    mask, in steps of `key-step` keys, then the full ones of `key-tile` keys.
+    Inside are only `linalg.generic` operations on tiles: loads (a
+    `tensor.extract` at clamped indices), contractions, elementwise
+    operations, row reductions; plus slices. The softmax is computed online in
+    base 2 (arXiv:2205.14135, algorithm 1): the scale and log2(e) are folded
+    into the query tile.
+
+    Keys are packed once per key head into panels `[Skv / panel][D][panel]`.
+    Operands that come from a `linalg.transpose` are read from its source; an
+    output whose only user is a `linalg.transpose` is written in that layout.
+
+    Attention of few query rows (decoding) becomes another program: the rows
+    of all query heads of a group share each key that is loaded, nothing is
+    packed, and the keys are split in parts of `key-split` that are merged in
+    a second loop.
+
+    ```mlir
+    func.func @attention(%q: tensor<1x4x64x8xf32>, %kv: tensor<1x4x64x8xf32>)
+        -> tensor<1x4x64x8xf32> {
+      %o = attn.attention %q, %kv, %kv
+        : tensor<1x4x64x8xf32>, tensor<1x4x64x8xf32>, tensor<1x4x64x8xf32>
+        -> tensor<1x4x64x8xf32>
+      return %o : tensor<1x4x64x8xf32>
+    }
+    ```
+  }];
+  let options = [
+    Option<"queryTile", "query-tile", "int64_t", "64",
+           "query rows of a tile; a multiple of row-block">,
+    Option<"keyTile", "key-tile", "int64_t", "128",
+           "keys of a full tile; a multiple of key-step">,
+    Option<"keyStep", "key-step", "int64_t", "32",
+           "keys of a partial tile; a multiple of panel">,
+    Option<"panel", "panel", "int64_t", "32", "keys of a packed panel">,
+    Option<"rowBlock", "row-block", "int64_t", "8",
+           "tiles have a multiple of this many rows">,
+    Option<"keySplit", "key-split", "int64_t", "512",
+           "keys that one thread visits when decoding">,
+    Option<"decodeRows", "decode-rows", "int64_t", "16",
+           "at most this many rows of a group count as decoding">,
+    Option<"bf16Pairs", "bf16-pairs", "bool", "false",
+           "pack bf16 in pairs along the reduction, for dot products of pairs">
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect",
+    "::mlir::scf::SCFDialect"
+  ];
+}
+
+#endif // ATTN_CONVERSION_PASSES_TD

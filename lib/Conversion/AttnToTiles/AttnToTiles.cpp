@@ -1,0 +1,130 @@
+//===- AttnToTiles.cpp - Attention becomes tile programs ------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "TileProgram.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/IR/Remarks.h"
+
+namespace mlir::attn {
+#define GEN_PASS_DEF_CONVERTATTNTOTILESPASS
+#include "attn/Conversion/Passes.h.inc"
+
+namespace {
+
+struct Refusal {
+  std::string reason, remedy;
+};
+
+std::optional<Refusal> whyNot(AttentionOp op) {
+  auto query = cast<RankedTensorType>(op.getQuery().getType());
+  auto value = cast<RankedTensorType>(op.getValue().getType());
+  if (query.getElementType().isF64())
+    return Refusal{"the element type is f64, tiles compute in f32",
+                   "use f32 where its precision is enough"};
+  if (!op.getComputeType().isF32())
+    return Refusal{"softmax_precision is not f32",
+                   "leave softmax_precision out or set it to f32"};
+  if (query.isDynamicDim(3) || value.isDynamicDim(3))
+    return Refusal{"the head dimension is dynamic",
+                   "make the last dimension of query and value static"};
+  if (query.getDimSize(3) == 0 || value.getDimSize(3) == 0)
+    return Refusal{"the head dimension is 0", "remove the attention"};
+  return std::nullopt;
+}
+
+/// The transpose that is the only user of the output and keeps the features
+/// last, so that the program can write its layout.
+linalg::TransposeOp layoutOfOutput(AttentionOp op) {
+  Value output = op.getOutput();
+  if (!output.hasOneUse())
+    return {};
+  auto transpose = dyn_cast<linalg::TransposeOp>(*output.user_begin());
+  if (!transpose || transpose.getInput() != output ||
+      transpose.getPermutation().back() != 3 ||
+      transpose->getBlock() != op->getBlock())
+    return {};
+  return transpose;
+}
+
+struct ConvertAttnToTilesPass final
+    : impl::ConvertAttnToTilesPassBase<ConvertAttnToTilesPass> {
+  using Base::Base;
+
+  LogicalResult initialize(MLIRContext *context) override {
+    auto divides = [&](int64_t part, int64_t whole, const char *names) {
+      if (part > 0 && whole > 0 && whole % part == 0)
+        return success();
+      return LogicalResult(
+          emitError(UnknownLoc::get(context))
+          << "convert-attn-to-tiles expects " << names << ", but they are "
+          << part << " and " << whole << "; choose a multiple");
+    };
+    return success(
+        succeeded(divides(rowBlock, queryTile, "row-block to divide query-tile")) &&
+        succeeded(divides(panel, keyStep, "panel to divide key-step")) &&
+        succeeded(divides(keyStep, keyTile, "key-step to divide key-tile")) &&
+        succeeded(divides(keyTile, keySplit, "key-tile to divide key-split")));
+  }
+
+  void runOnOperation() override {
+    SmallVector<AttentionOp> attentions;
+    getOperation().walk([&](AttentionOp op) { attentions.push_back(op); });
+    ConvertAttnToTilesPassOptions options;
+    options.queryTile = queryTile;
+    options.keyTile = keyTile;
+    options.keyStep = keyStep;
+    options.panel = panel;
+    options.rowBlock = rowBlock;
+    options.keySplit = keySplit;
+    options.decodeRows = decodeRows;
+    options.bf16Pairs = bf16Pairs;
+    for (AttentionOp op : attentions) {
+      if (auto refusal = whyNot(op)) {
+        remark::missed(op.getLoc(), remark::RemarkOpts::name("not-tiled")
+                                        .category(getArgument()))
+            << remark::reason("{0}", refusal->reason)
+            << remark::suggest("{0}", refusal->remedy);
+        continue;
+      }
+      convert(op, options);
+    }
+  }
+
+  void convert(AttentionOp op, const ConvertAttnToTilesPassOptions &options) {
+    IRRewriter rewriter(op);
+    TileProgram program(rewriter, op, options);
+    linalg::TransposeOp transpose = layoutOfOutput(op);
+    if (transpose)
+      for (auto [i, dim] : llvm::enumerate(transpose.getPermutation()))
+        program.outputDims[dim] = i;
+    SmallVector<Value> results = program.build();
+    Value output = transpose ? Value(transpose->getResult(0)) : op.getOutput();
+    if (results[0].getType() != output.getType())
+      results[0] = tensor::CastOp::create(rewriter, op.getLoc(),
+                                          output.getType(), results[0]);
+    rewriter.replaceAllUsesWith(output, results[0]);
+    if (op.getLse()) {
+      if (results[1].getType() != op.getLse().getType())
+        results[1] = tensor::CastOp::create(rewriter, op.getLoc(),
+                                            op.getLse().getType(), results[1]);
+      rewriter.replaceAllUsesWith(op.getLse(), results[1]);
+    }
+    SmallVector<Value> operands(op->getOperands());
+    if (transpose)
+      rewriter.eraseOp(transpose);
+    rewriter.eraseOp(op);
+    // Transposes that were read through may be dead now.
+    for (Value operand : operands)
+      while (auto dead = operand.getDefiningOp<linalg::TransposeOp>()) {
+        if (!dead->use_empty())
+          break;
+        operand = dead.getInput();
+        rewriter.eraseOp(dead);
+      }
+  }
+};
+
+} // namespace
+} // namespace mlir::attn

@@ -1,0 +1,392 @@
+//===- TileProgram.cpp - The loops of a tile program ----------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "TileProgram.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/ValueBoundsOpInterface.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace mlir::attn;
+
+/// The tensor behind transposes. With `lastStays`, the last dimension remains
+/// the last one of the source.
+static TensorView lookThrough(Value tensor, bool lastStays) {
+  TensorView view{tensor};
+  while (auto transpose = view.source.getDefiningOp<linalg::TransposeOp>()) {
+    ArrayRef<int64_t> permutation = transpose.getPermutation();
+    TensorView next{transpose.getInput()};
+    for (auto [i, dim] : llvm::enumerate(view.dims))
+      next.dims[i] = permutation[dim];
+    if (lastStays && next.dims[3] != 3)
+      break;
+    view = next;
+  }
+  return view;
+}
+
+TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
+                         const ConvertAttnToTilesPassOptions &options)
+    : b(op.getLoc(), builder), math(b, op.getLoc()), op(op), options(options),
+      query(lookThrough(op.getQuery(), /*lastStays=*/false)),
+      key(lookThrough(op.getKey(), /*lastStays=*/false)),
+      value(lookThrough(op.getValue(), /*lastStays=*/true)) {
+  auto size = [&](Value operand, const TensorView &view, int64_t dim) {
+    int64_t known = cast<RankedTensorType>(operand.getType()).getDimSize(dim);
+    if (!ShapedType::isDynamic(known))
+      return c(known);
+    return tensor::getMixedSize(b, op.getLoc(), view.source, view.dims[dim]);
+  };
+  batches = size(op.getQuery(), query, 0);
+  heads = size(op.getQuery(), query, 1);
+  queryLen = size(op.getQuery(), query, 2);
+  kvHeads = size(op.getKey(), key, 1);
+  kvLen = size(op.getKey(), key, 2);
+  headDim = cast<RankedTensorType>(op.getQuery().getType()).getDimSize(3);
+  valueDim = cast<RankedTensorType>(op.getValue().getType()).getDimSize(3);
+  element = cast<FloatType>(
+      cast<RankedTensorType>(op.getQuery().getType()).getElementType());
+  compute = b.getF32Type();
+  if (auto known = op.getGroupSize())
+    group = c(*known);
+  else
+    group = arith::DivUIOp::create(b, math.materialize(heads),
+                                   math.materialize(kvHeads))
+                .getResult();
+  pairs = options.bf16Pairs && element.isBF16() && headDim % 2 == 0;
+  // Powers of two instead of e: log2(e) joins the scale.
+  constexpr double log2e = llvm::numbers::log2e;
+  double scale = op.getEffectiveScale();
+  if (auto cap = op.getSoftcap())
+    scale /= cap->convertToDouble();
+  else
+    scale *= log2e;
+  queryScale = scale;
+  scoreScale = 1;
+}
+
+SmallVector<Value> TileProgram::emptyResults() {
+  SmallVector<OpFoldResult> shape = {batches, heads, queryLen, c(valueDim)};
+  SmallVector<OpFoldResult> laidOut(4);
+  for (auto [i, dim] : llvm::enumerate(outputDims))
+    laidOut[dim] = shape[i];
+  SmallVector<Value> results = {empty(laidOut, element)};
+  if (op.getLse())
+    results.push_back(empty({batches, heads, queryLen}, compute));
+  return results;
+}
+
+/// Whether both lengths are one value, so that one query means one key.
+static bool isSelfAttention(AttentionOp op, const TensorView &query,
+                            const TensorView &key) {
+  auto equal = ValueBoundsConstraintSet::areEqual(
+      {query.source, query.dims[2]}, {key.source, key.dims[2]});
+  return succeeded(equal) && *equal;
+}
+
+SmallVector<Value> TileProgram::build() {
+  auto rowsOfHead = constantOf(queryLen);
+  auto groupSize = constantOf(group);
+  if (rowsOfHead) {
+    int64_t rows = *rowsOfHead * groupSize.value_or(1);
+    bool few = rows <= options.decodeRows || *rowsOfHead == 1;
+    return few && rows > 0 ? buildDecode() : buildPrefill();
+  }
+  if (isSelfAttention(op, query, key))
+    return buildPrefill();
+  Value one = math.materialize(
+      math.compare(arith::CmpIPredicate::eq, queryLen, c(1)));
+  OpFoldResult dynamicLen = queryLen;
+  auto branch = [&](bool decode) {
+    return [&, decode](OpBuilder &inner, Location) {
+      OpBuilder::InsertionGuard guard(b);
+      b.restoreInsertionPoint(inner.saveInsertionPoint());
+      queryLen = decode ? c(1) : dynamicLen;
+      SmallVector<Value> results = decode ? buildDecode() : buildPrefill();
+      // Both branches must agree on what is static.
+      queryLen = dynamicLen;
+      for (auto [result, like] : llvm::zip(results, emptyResults()))
+        if (result.getType() != like.getType())
+          result = tensor::CastOp::create(b, like.getType(), result);
+      scf::YieldOp::create(b, results);
+    };
+  };
+  auto choice = scf::IfOp::create(b, one, branch(true), branch(false));
+  return llvm::to_vector(llvm::map_range(choice.getResults(),
+                                         [](OpResult x) -> Value { return x; }));
+}
+
+OpFoldResult TileProgram::numKeys(OpFoldResult batch) {
+  if (!op.getKvLengths())
+    return kvLen;
+  Value length = tensor::ExtractOp::create(b, op.getKvLengths(),
+                                           math.materialize(batch));
+  if (!length.getType().isIndex())
+    length = arith::IndexCastOp::create(b, b.getIndexType(), length);
+  return math.min(math.max(length, c(0)), kvLen);
+}
+
+OpFoldResult TileProgram::queryPosition(OpFoldResult batch) {
+  Value offset = op.getMask() ? op.getQueryOffset() : Value();
+  if (!offset)
+    return c(0);
+  if (!isa<RankedTensorType>(offset.getType()))
+    return offset;
+  Value own = tensor::ExtractOp::create(b, offset, math.materialize(batch));
+  if (!own.getType().isIndex())
+    own = arith::IndexCastOp::create(b, b.getIndexType(), own);
+  return own;
+}
+
+Value TileProgram::packKeys() {
+  // Whole steps, so that a partial tile finds all of its panels.
+  OpFoldResult panels = math.mul(math.ceilDiv(kvLen, options.keyStep),
+                                 c(options.keyStep / options.panel));
+  OpFoldResult width = c(options.panel);
+  SmallVector<OpFoldResult> shape = {batches, kvHeads, panels};
+  SmallVector<OpFoldResult> panel =
+      pairs ? SmallVector<OpFoldResult>{c(headDim / 2), c(2 * options.panel)}
+            : SmallVector<OpFoldResult>{c(headDim), width};
+  llvm::append_range(shape, panel);
+  Type type = pairs ? element : compute;
+  Value packed = empty(shape, type);
+  bool exceeds = constantOf(math.mod(kvLen, options.keyStep)) != 0;
+  auto op = forall({batches, kvHeads, panels}, packed, [&](scf::ForallOp loop) {
+    SmallVector<Value> at = loop.getInductionVars();
+    SmallVector<OpFoldResult> offsets = {at[0], at[1], at[2], c(0), c(0)};
+    SmallVector<OpFoldResult> sizes = {c(1), c(1), c(1), panel[0], panel[1]};
+    Value tile = slice(loop.getRegionIterArgs()[0], offsets, sizes, {3, 4});
+    OpFoldResult first = math.mul(at[2], width);
+    Value filled =
+        generic({}, tile, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
+          OpFoldResult feature = index(0), row = index(1);
+          if (pairs) {
+            feature = math.add(math.mul(feature, c(2)), math.mod(row, 2));
+            row = math.floorDiv(row, 2);
+          }
+          row = math.add(first, row);
+          if (exceeds)
+            row = math.min(row, math.sub(kvLen, c(1)));
+          SmallVector<Value> at;
+          for (OpFoldResult x : key.permute<OpFoldResult>(
+                   {offsets[0], offsets[1], row, feature}))
+            at.push_back(math.materialize(x));
+          Value x = tensor::ExtractOp::create(b, key.source, at);
+          return pairs ? x : toCompute(x);
+        });
+    insert(loop, filled, 0, offsets, sizes);
+  });
+  return op.getResult(0);
+}
+
+Value TileProgram::loadQuery(const QueryTile &tile) {
+  Value destination =
+      empty({tile.rows, c(headDim)}, pairs && packedKeys ? element : compute);
+  return generic(
+      {}, destination, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
+        Row row = rowOf(tile, index(0));
+        SmallVector<Value> at;
+        for (OpFoldResult x : query.permute<OpFoldResult>(
+                 {tile.batch, row.head, row.row, index(1)}))
+          at.push_back(math.materialize(x));
+        Value x = tensor::ExtractOp::create(b, query.source, at);
+        if (pairs && packedKeys)
+          return x;
+        return arith::MulFOp::create(b, toCompute(x), number(queryScale));
+      });
+}
+
+TileProgram::Row TileProgram::rowOf(const QueryTile &tile, Value i) {
+  if (tile.groupRows) {
+    int64_t length = *constantOf(queryLen);
+    return {math.add(tile.head, math.floorDiv(i, length)),
+            math.mod(i, length)};
+  }
+  OpFoldResult row = math.add(tile.firstRow, i);
+  if (tile.mayRepeat)
+    row = math.min(row, math.sub(queryLen, c(1)));
+  return {tile.head, row};
+}
+
+TileProgram::State TileProgram::initialState(const QueryTile &tile) {
+  constexpr double none = -std::numeric_limits<double>::infinity();
+  // No two constant tiles of the program are alike: a pass that shared one
+  // would make it read-only and cost a copy for each key tile.
+  Value total = fill(empty({tile.rows, c(valueDim)}, compute), -0.0);
+  Value maximum =
+      generic({}, empty({tile.rows}, compute), {{0}}, 1, 0,
+              [&](ValueRange) -> Value { return number(none); });
+  return {maximum, fill(empty({tile.rows}, compute), 0), total};
+}
+
+TileProgram::State TileProgram::visitKeys(const QueryTile &tile, Value query,
+                                          OpFoldResult keyBegin,
+                                          OpFoldResult keyEnd, State state) {
+  KeyTiles tiles = keyTiles(tile, keyBegin, keyEnd);
+  for (bool partial : {true, false}) {
+    const KeyTileList &list = partial ? tiles.partial : tiles.full;
+    if (constantOf(list.count()) == 0)
+      continue;
+    auto loop = scf::ForOp::create(
+        b, math.materialize(c(0)), math.materialize(list.count()),
+        math.materialize(c(1)),
+        ValueRange{state.maximum, state.sum, state.total});
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    ValueRange args = loop.getRegionIterArgs();
+    OpFoldResult step = list.stepOf(math, loop.getInductionVar());
+    State next = visitTile(tile, query, step,
+                           partial ? options.keyStep : options.keyTile, partial,
+                           {args[0], args[1], args[2]});
+    scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.total});
+    state = {loop.getResult(0), loop.getResult(1), loop.getResult(2)};
+  }
+  return state;
+}
+
+TileProgram::State TileProgram::visitTile(const QueryTile &tile, Value query,
+                                          OpFoldResult step, int64_t keys,
+                                          bool partial, State state) {
+  OpFoldResult firstKey = math.mul(step, c(options.keyStep));
+  bool tail = partial && (op.getKvLengths() ||
+                          constantOf(math.mod(kvLen, options.keyStep)) != 0);
+  OpFoldResult count =
+      tail ? math.min(c(keys), math.sub(tile.keyEnd, firstKey)) : c(keys);
+  Value scores = packedKeys
+                     ? productsFromPanels(tile, query, step, keys)
+                     : productsFromRows(tile, query, firstKey, count, keys);
+  scores = modifyScores(tile, scores, firstKey, partial);
+
+  constexpr auto flags = arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
+  auto larger = [&](ValueRange x) -> Value {
+    return arith::MaxNumFOp::create(b, x[0], x[1], flags);
+  };
+  Value rowMaximum =
+      fill(empty({tile.rows}, compute), -std::numeric_limits<double>::infinity());
+  rowMaximum =
+      generic(scores, rowMaximum, {{0, 1}, {0}}, 2, 1, larger);
+  Value base = finiteBase(state.maximum, rowMaximum, tile.rows);
+  auto power = [&](ValueRange x) -> Value {
+    return math::Exp2Op::create(b, arith::SubFOp::create(b, x[0], x[1]));
+  };
+  auto times = [&](ValueRange x) -> Value {
+    return arith::MulFOp::create(b, x[1], x[0]);
+  };
+  Value shrink = generic({state.maximum, base}, empty({tile.rows}, compute),
+                         {{0}, {0}, {0}}, 1, 0, power);
+  // In place, now that the old maximum is no longer needed.
+  Value maximum =
+      generic(rowMaximum, state.maximum, {{0}, {0}}, 1, 0, larger);
+  Value weights =
+      generic({scores, base}, scores, {{0, 1}, {0}, {0, 1}}, 2, 0, power);
+  Value sum = generic(shrink, state.sum, {{0}, {0}}, 1, 0, times);
+  sum = generic(weights, sum, {{0, 1}, {0}}, 2, 1, [&](ValueRange x) -> Value {
+    return arith::AddFOp::create(b, x[0], x[1], arith::FastMathFlags::reassoc);
+  });
+  if (packedValues)
+    weights = generic(weights, empty({tile.rows, c(keys)}, element),
+                      {{0, 1}, {0, 1}}, 2, 0, [&](ValueRange x) -> Value {
+                        return arith::TruncFOp::create(b, element, x[0]);
+                      });
+  Value total = generic(shrink, state.total, {{0}, {0, 1}}, 2, 0, times);
+  total = addValues(tile, weights, total, firstKey, count, keys);
+  return {maximum, sum, total};
+}
+
+void TileProgram::storeRows(scf::ForallOp forall, const State &state,
+                            OpFoldResult batch, OpFoldResult head,
+                            OpFoldResult firstRow, OpFoldResult rows) {
+  auto front = [&](Value tile, ArrayRef<OpFoldResult> sizes) {
+    SmallVector<OpFoldResult> zeros(sizes.size(), c(0));
+    return slice(tile, zeros, sizes,
+                 llvm::to_vector(llvm::seq<int64_t>(0, sizes.size())));
+  };
+  OpFoldResult width = c(valueDim);
+  Value sum = front(state.sum, {rows});
+  Value inverse = generic(
+      sum, empty({rows}, compute), {{0}, {0}}, 1, 0, [&](ValueRange x) -> Value {
+        Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x[0],
+                                           number(0));
+        Value inverse = arith::DivFOp::create(b, number(1), x[0]);
+        return arith::SelectOp::create(b, none, number(0), inverse);
+      });
+  TensorView output{forall.getRegionIterArgs()[0], outputDims};
+  auto offsets = output.permute<OpFoldResult>({batch, head, firstRow, c(0)});
+  auto sizes = output.permute<OpFoldResult>({c(1), c(1), rows, width});
+  Value destination =
+      slice(output.source, offsets, sizes, {outputDims[2], outputDims[3]});
+  Value result = generic(
+      {front(state.total, {rows, width}), inverse}, destination,
+      {{0, 1}, {0}, {0, 1}}, 2, 0, [&](ValueRange x) -> Value {
+        Value y = arith::MulFOp::create(b, x[0], x[1]);
+        return element == compute
+                   ? y
+                   : arith::TruncFOp::create(b, element, y).getResult();
+      });
+  insert(forall, result, 0, offsets, sizes);
+  if (!op.getLse())
+    return;
+  SmallVector<OpFoldResult> lseOffsets = {batch, head, firstRow};
+  SmallVector<OpFoldResult> lseSizes = {c(1), c(1), rows};
+  Value lse = slice(forall.getRegionIterArgs()[1], lseOffsets, lseSizes, {2});
+  lse = generic({front(state.maximum, {rows}), sum}, lse, {{0}, {0}, {0}}, 1, 0,
+                [&](ValueRange x) -> Value {
+                  Value base =
+                      arith::MulFOp::create(b, x[0], number(llvm::numbers::ln2));
+                  Value log = math::LogOp::create(b, x[1]);
+                  return arith::AddFOp::create(b, base, log);
+                });
+  insert(forall, lse, 1, lseOffsets, lseSizes);
+}
+
+SmallVector<Value> TileProgram::buildPrefill() {
+  // Short static queries get a smaller tile.
+  int64_t tileRows = options.queryTile;
+  if (auto length = constantOf(queryLen))
+    tileRows = std::clamp<int64_t>(llvm::alignTo(*length, options.rowBlock),
+                                   options.rowBlock, tileRows);
+  if (pairs)
+    std::swap(queryScale, scoreScale);
+  packedKeys = packKeys();
+  if (pairs)
+    packedValues = packValues();
+  OpFoldResult tiles = math.ceilDiv(queryLen, tileRows);
+  bool even = constantOf(math.mod(queryLen, tileRows)) == 0;
+  auto loop = forall(
+      {batches, heads, tiles}, emptyResults(), [&](scf::ForallOp loop) {
+        SmallVector<Value> at = loop.getInductionVars();
+        QueryTile tile;
+        tile.batch = at[0];
+        tile.head = at[1];
+        if (auto known = constantOf(group))
+          tile.kvHead = math.floorDiv(at[1], *known);
+        else
+          tile.kvHead =
+              arith::DivUIOp::create(b, at[1], math.materialize(group))
+                  .getResult();
+        tile.firstRow = math.mul(at[2], c(tileRows));
+        OpFoldResult left = math.sub(queryLen, tile.firstRow);
+        OpFoldResult valid = even ? c(tileRows) : math.min(c(tileRows), left);
+        // Whole row blocks; those past the end repeat the last row.
+        tile.rows = c(tileRows);
+        if (!even && constantOf(queryLen).value_or(tileRows) >= tileRows)
+          tile.rows = math.min(
+              c(tileRows), math.mul(math.ceilDiv(left, options.rowBlock),
+                                    c(options.rowBlock)));
+        tile.mayRepeat = !even;
+        tile.position = queryPosition(tile.batch);
+        tile.keyEnd = numKeys(tile.batch);
+        State state = initialState(tile);
+        if (op.getSinkLogits())
+          state = addSinks(tile, state);
+        Value query = loadQuery(tile);
+        state = visitKeys(tile, query, c(0), tile.keyEnd, state);
+        storeRows(loop, state, tile.batch, tile.head, tile.firstRow, valid);
+      });
+  packedKeys = packedValues = {};
+  if (pairs)
+    std::swap(queryScale, scoreScale);
+  return llvm::to_vector(llvm::map_range(loop.getResults(),
+                                         [](OpResult x) -> Value { return x; }));
+}

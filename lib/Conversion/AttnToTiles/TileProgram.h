@@ -1,0 +1,140 @@
+//===- TileProgram.h - Builds the tile program of one attention -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef ATTN_LIB_CONVERSION_ATTNTOTILES_TILEPROGRAM_H
+#define ATTN_LIB_CONVERSION_ATTNTOTILES_TILEPROGRAM_H
+
+#include "KeyTiles.h"
+#include "attn/Conversion/Passes.h"
+#include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StructuredOpsUtils.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace mlir::attn {
+
+/// A [B, H, S, D] tensor as it lies in memory: dimension `i` of the attention
+/// is dimension `dims[i]` of `source`.
+struct TensorView {
+  Value source;
+  SmallVector<int64_t, 4> dims = {0, 1, 2, 3};
+
+  /// `indices` of the attention in the order of the source.
+  template <typename T>
+  SmallVector<T> permute(ArrayRef<T> indices) const {
+    SmallVector<T> result(indices.size());
+    for (auto [i, dim] : llvm::enumerate(dims))
+      result[dim] = indices[i];
+    return result;
+  }
+};
+
+/// Builds the tile programs of one attention at the builder's place.
+class TileProgram {
+public:
+  TileProgram(OpBuilder &builder, AttentionOp op,
+              const ConvertAttnToTilesPassOptions &options);
+
+  /// Fills the results: `output` in the layout `outputDims` and `lse`, if
+  /// present. A program that decodes is chosen where the rows are few.
+  SmallVector<Value> build();
+
+  /// The layout of the output that users want; set before `build`.
+  SmallVector<int64_t, 4> outputDims = {0, 1, 2, 3};
+
+private:
+  /// The state of the online softmax of a tile of rows.
+  struct State {
+    Value maximum, sum, total; ///< [rows], [rows], [rows, Dv]
+  };
+  /// A tile of query rows of one batch entry.
+  struct QueryTile {
+    OpFoldResult batch;
+    OpFoldResult kvHead;
+    OpFoldResult head;     ///< of the first row
+    OpFoldResult firstRow; ///< row of the query tensor
+    OpFoldResult rows;     ///< rows of the tile, some may repeat the last one
+    bool groupRows = false; ///< rows run over the heads of a group first
+    bool mayRepeat = true;  ///< the rows may reach beyond the query tensor
+    OpFoldResult position;  ///< query_offset of the batch entry
+    OpFoldResult keyEnd;    ///< number of keys of the batch entry
+  };
+  /// Coordinates of a tile's row, inside the body of a `linalg.generic`.
+  struct Row {
+    OpFoldResult head, row;
+  };
+  using Body = llvm::function_ref<Value(ValueRange elements)>;
+
+  // Parts shared by the programs (TileProgram.cpp).
+  SmallVector<Value> buildPrefill();
+  Value packKeys();
+  Value packValues();
+  State initialState(const QueryTile &tile);
+  State addSinks(const QueryTile &tile, State state);
+  State visitKeys(const QueryTile &tile, Value query, OpFoldResult keyBegin,
+                  OpFoldResult keyEnd, State state);
+  State visitTile(const QueryTile &tile, Value query, OpFoldResult step,
+                  int64_t keys, bool partial, State state);
+  Value productsFromPanels(const QueryTile &tile, Value query,
+                           OpFoldResult step, int64_t keys);
+  Value productsFromRows(const QueryTile &tile, Value query,
+                         OpFoldResult firstKey, OpFoldResult count,
+                         int64_t keys);
+  Value modifyScores(const QueryTile &tile, Value scores, OpFoldResult firstKey,
+                     bool partial);
+  Value addValues(const QueryTile &tile, Value weights, Value total,
+                  OpFoldResult firstKey, OpFoldResult count, int64_t keys);
+  Value loadQuery(const QueryTile &tile);
+  void storeRows(scf::ForallOp forall, const State &state, OpFoldResult batch,
+                 OpFoldResult head, OpFoldResult firstRow, OpFoldResult rows);
+  OpFoldResult numKeys(OpFoldResult batch);
+  OpFoldResult queryPosition(OpFoldResult batch);
+  KeyTiles keyTiles(const QueryTile &tile, OpFoldResult keyBegin,
+                    OpFoldResult keyEnd);
+  Row rowOf(const QueryTile &tile, Value i);
+  Value extractBroadcast(Value tensor, ArrayRef<OpFoldResult> indices,
+                         bool keyMayExceed);
+  SmallVector<Value> emptyResults();
+  bool maskDependsOnHead();
+
+  // Decoding (DecodeProgram.cpp).
+  SmallVector<Value> buildDecode();
+  State merged(State a, State part, OpFoldResult rows);
+  /// The larger maximum, or 0 for a row without keys: scores are taken
+  /// relative to it.
+  Value finiteBase(Value maximum, Value other, OpFoldResult rows);
+
+  // Building blocks (TileBuilders.cpp).
+  Value empty(ArrayRef<OpFoldResult> shape, Type element);
+  Value fill(Value destination, double number);
+  Value generic(ArrayRef<Value> inputs, Value destination,
+                ArrayRef<ArrayRef<unsigned>> dims, unsigned loops,
+                unsigned reductions, Body body);
+  Value index(unsigned loop);
+  Value number(double value);
+  Value toCompute(Value element);
+  Value slice(Value source, ArrayRef<OpFoldResult> offsets,
+              ArrayRef<OpFoldResult> sizes, ArrayRef<int64_t> kept);
+  void insert(scf::ForallOp forall, Value tile, unsigned result,
+              ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes);
+  /// Runs `body` for each point of `bounds` in parallel.
+  scf::ForallOp forall(ArrayRef<OpFoldResult> bounds, ValueRange destinations,
+                       llvm::function_ref<void(scf::ForallOp)> body);
+  OpFoldResult c(int64_t value) { return math.constant(value); }
+
+  ImplicitLocOpBuilder b;
+  IndexMath math;
+  AttentionOp op;
+  const ConvertAttnToTilesPassOptions &options;
+  TensorView query, key, value;
+  OpFoldResult batches, heads, kvHeads, group, queryLen, kvLen;
+  int64_t headDim, valueDim;
+  FloatType element, compute;
+  bool pairs;        ///< products of pairs of bf16
+  double queryScale; ///< folded into the query tile
+  double scoreScale; ///< applied to the products
+  Value packedKeys, packedValues;
+};
+
+} // namespace mlir::attn
+
+#endif // ATTN_LIB_CONVERSION_ATTNTOTILES_TILEPROGRAM_H

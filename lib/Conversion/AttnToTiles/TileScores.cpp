@@ -1,0 +1,323 @@
+//===- TileScores.cpp - Products, score modifiers and masks of a tile -----===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "TileProgram.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using namespace mlir::attn;
+
+Value TileProgram::productsFromPanels(const QueryTile &tile, Value query,
+                                      OpFoldResult step, int64_t keys) {
+  int64_t panels = keys / options.panel, width = options.panel;
+  OpFoldResult first = math.mul(step, c(options.keyStep / width));
+  OpFoldResult depth = pairs ? c(headDim / 2) : c(headDim);
+  OpFoldResult lanes = pairs ? c(2 * width) : c(width);
+  Value keyTile = slice(packedKeys, {tile.batch, tile.kvHead, first, c(0), c(0)},
+                        {c(1), c(1), c(panels), depth, lanes}, {2, 3, 4});
+  Value scores = fill(empty({tile.rows, c(panels), c(width)}, compute), 0);
+  auto multiply = [&](ValueRange x) -> Value {
+    Value product =
+        arith::MulFOp::create(b, toCompute(x[0]), toCompute(x[1]));
+    return arith::AddFOp::create(b, x[2], product);
+  };
+  if (pairs) {
+    auto rows = cast<RankedTensorType>(query.getType()).getDimSize(0);
+    query = tensor::ExpandShapeOp::create(
+        b, RankedTensorType::get({rows, headDim / 2, 2}, element), query,
+        SmallVector<ReassociationIndices>{{0}, {1, 2}},
+        SmallVector<OpFoldResult>{tile.rows, depth, c(2)});
+    keyTile = tensor::ExpandShapeOp::create(
+        b, RankedTensorType::get({panels, headDim / 2, width, 2}, element),
+        keyTile, SmallVector<ReassociationIndices>{{0}, {1}, {2, 3}});
+    scores = generic({query, keyTile}, scores,
+                     {{0, 3, 4}, {1, 3, 2, 4}, {0, 1, 2}}, 5, 2, multiply);
+  } else {
+    scores = generic({query, keyTile}, scores, {{0, 3}, {1, 3, 2}, {0, 1, 2}},
+                     4, 1, multiply);
+  }
+  return tensor::CollapseShapeOp::create(
+      b, scores, SmallVector<ReassociationIndices>{{0}, {1, 2}});
+}
+
+Value TileProgram::productsFromRows(const QueryTile &tile, Value query,
+                                    OpFoldResult firstKey, OpFoldResult count,
+                                    int64_t keys) {
+  auto offsets = key.permute<OpFoldResult>(
+      {tile.batch, tile.kvHead, firstKey, c(0)});
+  auto sizes = key.permute<OpFoldResult>({c(1), c(1), count, c(headDim)});
+  SmallVector<int64_t> kept = {key.dims[2], key.dims[3]};
+  bool rowsFirst = kept[0] < kept[1];
+  llvm::sort(kept);
+  Value keyTile = slice(key.source, offsets, sizes, kept);
+  Value scores = fill(empty({tile.rows, c(keys)}, compute), 0);
+  bool whole = constantOf(count) == keys;
+  SmallVector<OpFoldResult> origin = {c(0), c(0)}, visited = {tile.rows, count};
+  Value destination = whole ? scores : slice(scores, origin, visited, {0, 1});
+  SmallVector<unsigned> keyLoops = {1, 2};
+  if (!rowsFirst)
+    keyLoops = {2, 1};
+  Value products =
+      generic({query, keyTile}, destination, {{0, 2}, keyLoops, {0, 1}}, 3, 1,
+              [&](ValueRange x) -> Value {
+                Value product =
+                    arith::MulFOp::create(b, toCompute(x[0]), toCompute(x[1]));
+                return arith::AddFOp::create(b, x[2], product);
+              });
+  if (whole)
+    return products;
+  SmallVector<OpFoldResult> strides(2, b.getIndexAttr(1));
+  return tensor::InsertSliceOp::create(b, products, scores, origin, visited,
+                                       strides);
+}
+
+Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
+                             OpFoldResult firstKey, OpFoldResult count,
+                             int64_t keys) {
+  auto multiply = [&](ValueRange x) -> Value {
+    Value product = arith::MulFOp::create(b, toCompute(x[0]), toCompute(x[1]));
+    return arith::AddFOp::create(b, x[2], product);
+  };
+  OpFoldResult width = c(valueDim);
+  if (packedValues) {
+    // Pairs of rows; those past the last key are zero.
+    OpFoldResult depth = c(keys / 2);
+    Value tileValues = slice(
+        packedValues,
+        {tile.batch, tile.kvHead, math.floorDiv(firstKey, 2), c(0), c(0)},
+        {c(1), c(1), depth, width, c(2)}, {2, 3, 4});
+    auto rows = cast<RankedTensorType>(weights.getType()).getDimSize(0);
+    weights = tensor::ExpandShapeOp::create(
+        b, RankedTensorType::get({rows, keys / 2, 2}, element), weights,
+        SmallVector<ReassociationIndices>{{0}, {1, 2}},
+        SmallVector<OpFoldResult>{tile.rows, depth, c(2)});
+    return generic({weights, tileValues}, total,
+                   {{0, 2, 3}, {2, 1, 3}, {0, 1}}, 4, 2, multiply);
+  }
+  auto offsets = value.permute<OpFoldResult>(
+      {tile.batch, tile.kvHead, firstKey, c(0)});
+  auto sizes = value.permute<OpFoldResult>({c(1), c(1), count, width});
+  Value tileValues =
+      slice(value.source, offsets, sizes, {value.dims[2], value.dims[3]});
+  if (constantOf(count) != keys)
+    weights = slice(weights, {c(0), c(0)}, {tile.rows, count}, {0, 1});
+  return generic({weights, tileValues}, total, {{0, 2}, {2, 1}, {0, 1}}, 3, 1,
+                 multiply);
+}
+
+/// Values as [B, Hkv, Skv / 2, Dv, 2]: the pairs of a dot product of pairs.
+Value TileProgram::packValues() {
+  OpFoldResult steps = math.ceilDiv(kvLen, options.keyStep);
+  OpFoldResult pairsPerStep = c(options.keyStep / 2);
+  SmallVector<OpFoldResult> shape = {batches, kvHeads,
+                                     math.mul(steps, pairsPerStep),
+                                     c(valueDim), c(2)};
+  Value packed = empty(shape, element);
+  // A row per pair, features and pair interleaved.
+  SmallVector<OpFoldResult> flat(shape.begin(), shape.begin() + 3);
+  flat.push_back(c(2 * valueDim));
+  packed = empty(flat, element);
+  auto op =
+      forall({batches, kvHeads, steps}, packed, [&](scf::ForallOp loop) {
+        SmallVector<Value> at = loop.getInductionVars();
+        OpFoldResult end = numKeys(at[0]);
+        SmallVector<OpFoldResult> offsets = {
+            at[0], at[1], math.mul(at[2], pairsPerStep), c(0)};
+        SmallVector<OpFoldResult> sizes = {c(1), c(1), pairsPerStep,
+                                           c(2 * valueDim)};
+        Value tile = slice(loop.getRegionIterArgs()[0], offsets, sizes, {2, 3});
+        OpFoldResult first = math.mul(at[2], c(options.keyStep));
+        Value filled = generic(
+            {}, tile, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
+              OpFoldResult lane = index(1);
+              OpFoldResult row = math.add(
+                  first, math.add(math.mul(index(0), c(2)), math.mod(lane, 2)));
+              OpFoldResult feature = math.floorDiv(lane, 2);
+              OpFoldResult inside = math.min(row, math.sub(kvLen, c(1)));
+              SmallVector<Value> at;
+              for (OpFoldResult x : value.permute<OpFoldResult>(
+                       {offsets[0], offsets[1], inside, feature}))
+                at.push_back(math.materialize(x));
+              Value x = tensor::ExtractOp::create(b, value.source, at);
+              // What a length hides may be anything, also NaN.
+              Value zero = arith::ConstantOp::create(
+                  b, b.getFloatAttr(element, 0));
+              Value kept = math.materialize(
+                  math.compare(arith::CmpIPredicate::slt, row, end));
+              return arith::SelectOp::create(b, kept, x, zero);
+            });
+        insert(loop, filled, 0, offsets, sizes);
+      });
+  SmallVector<ReassociationIndices> groups = {{0}, {1}, {2}, {3, 4}};
+  SmallVector<int64_t> type;
+  for (OpFoldResult size : shape)
+    type.push_back(constantOf(size).value_or(ShapedType::kDynamic));
+  return tensor::ExpandShapeOp::create(b, RankedTensorType::get(type, element),
+                                       op.getResult(0), groups, shape);
+}
+
+/// An element of `tensor`, whose dimensions may be 1 where the attention's are
+/// not. With `keyMayExceed` the key index may lie past the end.
+Value TileProgram::extractBroadcast(Value tensor,
+                                    ArrayRef<OpFoldResult> indices,
+                                    bool keyMayExceed) {
+  auto type = cast<RankedTensorType>(tensor.getType());
+  OpFoldResult whole[] = {batches, heads, queryLen, kvLen};
+  SmallVector<Value> at;
+  for (int64_t dim = 0; dim < 4; ++dim) {
+    int64_t known = type.getDimSize(dim);
+    OpFoldResult index = indices[dim];
+    if (known == 1) {
+      index = c(0);
+    } else {
+      bool certain = known > 1 || constantOf(whole[dim]) == 1;
+      if (!certain || (dim == 3 && keyMayExceed)) {
+        OpFoldResult size = tensor::getMixedSize(b, b.getLoc(), tensor, dim);
+        index = math.min(index, math.sub(size, c(1)));
+      }
+    }
+    at.push_back(math.materialize(index));
+  }
+  return tensor::ExtractOp::create(b, tensor, at);
+}
+
+Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
+                                OpFoldResult firstKey, bool partial) {
+  bool tail = partial && (op.getKvLengths() ||
+                          constantOf(math.mod(kvLen, options.keyStep)) != 0);
+  bool masked = partial && op.getMask();
+  if (scoreScale == 1 && !op.getSoftcap() && !op.getBias() && !op.getKeep() &&
+      !tail && !masked)
+    return scores;
+  return generic({}, scores, {{0, 1}}, 2, 0, [&](ValueRange x) -> Value {
+    Value score = x[0];
+    OpFoldResult queryRow = index(0);
+    Row row = rowOf(tile, cast<Value>(queryRow));
+    OpFoldResult key = math.add(firstKey, index(1));
+    auto times = [&](Value value, double factor) -> Value {
+      if (factor == 1)
+        return value;
+      return arith::MulFOp::create(b, value, number(factor));
+    };
+    auto addBias = [&](double factor) {
+      Value bias = extractBroadcast(op.getBias(),
+                                    {tile.batch, row.head, row.row, key}, tail);
+      bias = toCompute(bias);
+      Value scaled = times(bias, factor);
+      if (factor > 1) {
+        // The lowest finite numbers stay finite in base 2: they mask a pair
+        // unless all pairs of the row carry them.
+        constexpr double lowest = -std::numeric_limits<float>::max();
+        Value minusInf = number(-std::numeric_limits<double>::infinity());
+        Value finite = arith::MaxNumFOp::create(b, scaled, number(lowest));
+        Value isNone = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, bias,
+                                             minusInf);
+        scaled = arith::SelectOp::create(b, isNone, minusInf, finite);
+      }
+      score = arith::AddFOp::create(b, score, scaled);
+    };
+    constexpr double log2e = llvm::numbers::log2e;
+    score = times(score, scoreScale);
+    bool before = op.getBiasOrder() == BiasOrder::BeforeSoftcap;
+    if (auto softcap = op.getSoftcap()) {
+      double cap = softcap->convertToDouble();
+      if (op.getBias() && before)
+        addBias(1 / cap);
+      score = times(math::TanhOp::create(b, score), cap * log2e);
+      if (op.getBias() && !before)
+        addBias(log2e);
+    } else if (op.getBias()) {
+      addBias(log2e);
+    }
+    OpFoldResult kept = math.boolean(true);
+    if (op.getKeep())
+      kept = extractBroadcast(op.getKeep(),
+                              {tile.batch, row.head, row.row, key}, tail);
+    if (masked) {
+      // Reads of the mask's operands stay inside.
+      OpFoldResult inside =
+          tail ? math.min(key, math.sub(kvLen, c(1))) : key;
+      bool reads = cast<MaskAttrInterface>(op.getMaskAttr())
+                       .getNumMaskOperands() != 0;
+      MaskPoint point{tile.batch,
+                      row.head,
+                      row.row,
+                      math.add(row.row, tile.position),
+                      reads ? inside : key,
+                      op.getMaskOperands()};
+      kept = math.logicalAnd(kept,
+                             op.getMaskAttr().keep(b, b.getLoc(), point));
+    }
+    if (tail)
+      kept = math.logicalAnd(
+          kept, math.compare(arith::CmpIPredicate::slt, key, tile.keyEnd));
+    if (constantOf(kept) == 1)
+      return score;
+    return arith::SelectOp::create(
+        b, math.materialize(kept), score,
+        number(-std::numeric_limits<double>::infinity()));
+  });
+}
+
+bool TileProgram::maskDependsOnHead() {
+  Block scratch;
+  Value head = scratch.addArgument(b.getIndexType(), b.getLoc());
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToEnd(&scratch);
+  MaskTile tile{c(0), head, c(0), c(0), queryLen, kvLen, op.getMaskOperands()};
+  MaskAttrInterface mask = op.getMaskAttr();
+  (void)mask.visitIntervals(b, b.getLoc(), tile);
+  (void)mask.fullIntervals(b, b.getLoc(), tile);
+  bool depends = !head.use_empty();
+  scratch.dropAllDefinedValueUses();
+  scratch.clear();
+  return depends;
+}
+
+KeyTiles TileProgram::keyTiles(const QueryTile &tile, OpFoldResult keyBegin,
+                               OpFoldResult keyEnd) {
+  KeyIntervals visit = {{c(0), tile.keyEnd}}, full = visit;
+  if (MaskAttrInterface mask = op.getMaskAttr()) {
+    if (tile.groupRows && constantOf(group) != 1 && maskDependsOnHead()) {
+      // One list for rows of several heads: all keys, each checked.
+      full.clear();
+    } else {
+      OpFoldResult first = tile.groupRows ? c(0) : tile.firstRow;
+      OpFoldResult last = tile.groupRows
+                              ? queryLen
+                              : math.min(math.add(first, tile.rows), queryLen);
+      MaskTile shape{tile.batch,
+                     tile.head,
+                     first,
+                     math.add(first, tile.position),
+                     math.add(last, tile.position),
+                     tile.keyEnd,
+                     op.getMaskOperands()};
+      visit = mask.visitIntervals(b, b.getLoc(), shape);
+      full = mask.fullIntervals(b, b.getLoc(), shape);
+    }
+  }
+  return buildKeyTiles(math, visit, full, keyBegin, keyEnd, options.keyStep,
+                       options.keyTile / options.keyStep);
+}
+
+TileProgram::State TileProgram::addSinks(const QueryTile &tile, State state) {
+  constexpr double none = -std::numeric_limits<double>::infinity();
+  auto logit = [&]() -> Value {
+    OpFoldResult head = rowOf(tile, index(0)).head;
+    Value x = tensor::ExtractOp::create(b, op.getSinkLogits(),
+                                        math.materialize(head));
+    return arith::MulFOp::create(b, toCompute(x),
+                                 number(llvm::numbers::log2e));
+  };
+  state.maximum = generic({}, state.maximum, {{0}}, 1, 0,
+                          [&](ValueRange) -> Value { return logit(); });
+  state.sum = generic(
+      state.maximum, state.sum, {{0}, {0}}, 1, 0, [&](ValueRange x) -> Value {
+        Value absent = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x[0],
+                                             number(none));
+        return arith::SelectOp::create(b, absent, number(0), number(1));
+      });
+  return state;
+}
