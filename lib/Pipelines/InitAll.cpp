@@ -6,6 +6,7 @@
 #include "attn/Dialect/Attn/Transforms/Passes.h"
 #include "attn/Dialect/Runtime/IR/RuntimeDialect.h"
 #include "attn/Target/X86/Passes.h"
+#include "attn/Target/X86/Tile.h"
 
 void mlir::attn::registerAllDialects(DialectRegistry &registry) {
   registry.insert<AttnDialect, rt::AttnRTDialect>();
@@ -15,4 +16,6 @@ void mlir::attn::registerAllPasses() {
   registerAttnTransformsPasses();
   registerAttnX86Passes();
   registerAttnConversionPasses();
+  registerAttnTilePasses();
+  registerTilePipelines();
 }

@@ -56,13 +56,14 @@ struct ConvertAttnToTilesPass final
     auto divides = [&](int64_t part, int64_t whole, const char *names) {
       if (part > 0 && whole > 0 && whole % part == 0)
         return success();
-      return LogicalResult(
-          emitError(UnknownLoc::get(context))
-          << "convert-attn-to-tiles expects " << names << ", but they are "
-          << part << " and " << whole << "; choose a multiple");
+      return LogicalResult(emitError(UnknownLoc::get(context))
+                           << "convert-attn-to-tiles expects " << names
+                           << ", but they are " << part << " and " << whole
+                           << "; choose a multiple");
     };
     return success(
-        succeeded(divides(rowBlock, queryTile, "row-block to divide query-tile")) &&
+        succeeded(
+            divides(rowBlock, queryTile, "row-block to divide query-tile")) &&
         succeeded(divides(panel, keyStep, "panel to divide key-step")) &&
         succeeded(divides(keyStep, keyTile, "key-step to divide key-tile")) &&
         succeeded(divides(keyTile, keySplit, "key-tile to divide key-split")));
@@ -82,8 +83,9 @@ struct ConvertAttnToTilesPass final
     options.bf16Pairs = bf16Pairs;
     for (AttentionOp op : attentions) {
       if (auto refusal = whyNot(op)) {
-        remark::missed(op.getLoc(), remark::RemarkOpts::name("not-tiled")
-                                        .category(getArgument()))
+        remark::missed(
+            op.getLoc(),
+            remark::RemarkOpts::name("not-tiled").category(getArgument()))
             << remark::reason("{0}", refusal->reason)
             << remark::suggest("{0}", refusal->remedy);
         continue;

@@ -20,75 +20,79 @@ SmallVector<Value> TileProgram::buildDecode() {
                    empty({batches, groups, splits, rows}, compute),
                    empty({batches, groups, splits, rows, width}, compute)};
 
-  auto split = forall({batches, groups, splits}, parts, [&](scf::ForallOp loop) {
-    SmallVector<Value> at = loop.getInductionVars();
-    QueryTile tile;
-    tile.batch = at[0];
-    tile.kvHead = at[1];
-    tile.head = math.mul(at[1], c(headsTogether));
-    if (!groupSize)
-      tile.kvHead = arith::DivUIOp::create(b, at[1], math.materialize(group))
-                        .getResult();
-    tile.firstRow = c(0);
-    tile.rows = rows;
-    tile.groupRows = true;
-    tile.mayRepeat = false;
-    tile.position = queryPosition(tile.batch);
-    tile.keyEnd = numKeys(tile.batch);
-    OpFoldResult begin = math.mul(at[2], c(options.keySplit));
-    OpFoldResult end =
-        math.min(math.add(begin, c(options.keySplit)), tile.keyEnd);
-    State state = visitKeys(tile, loadQuery(tile), begin, end,
-                            initialState(tile));
-    SmallVector<OpFoldResult> offsets = {at[0], at[1], at[2], c(0)};
-    SmallVector<OpFoldResult> sizes = {c(1), c(1), c(1), rows};
-    insert(loop, state.maximum, 0, offsets, sizes);
-    insert(loop, state.sum, 1, offsets, sizes);
-    offsets.push_back(c(0));
-    sizes.push_back(width);
-    insert(loop, state.total, 2, offsets, sizes);
-  });
+  auto split =
+      forall({batches, groups, splits}, parts, [&](scf::ForallOp loop) {
+        SmallVector<Value> at = loop.getInductionVars();
+        QueryTile tile;
+        tile.batch = at[0];
+        tile.kvHead = at[1];
+        tile.head = math.mul(at[1], c(headsTogether));
+        if (!groupSize)
+          tile.kvHead =
+              arith::DivUIOp::create(b, at[1], math.materialize(group))
+                  .getResult();
+        tile.firstRow = c(0);
+        tile.rows = rows;
+        tile.groupRows = true;
+        tile.mayRepeat = false;
+        tile.position = queryPosition(tile.batch);
+        tile.keyEnd = numKeys(tile.batch);
+        OpFoldResult begin = math.mul(at[2], c(options.keySplit));
+        OpFoldResult end =
+            math.min(math.add(begin, c(options.keySplit)), tile.keyEnd);
+        State state =
+            visitKeys(tile, loadQuery(tile), begin, end, initialState(tile));
+        SmallVector<OpFoldResult> offsets = {at[0], at[1], at[2], c(0)};
+        SmallVector<OpFoldResult> sizes = {c(1), c(1), c(1), rows};
+        insert(loop, state.maximum, 0, offsets, sizes);
+        insert(loop, state.sum, 1, offsets, sizes);
+        offsets.push_back(c(0));
+        sizes.push_back(width);
+        insert(loop, state.total, 2, offsets, sizes);
+      });
 
   OpFoldResult headRows = c(length);
-  auto merge = forall({batches, heads}, emptyResults(), [&](scf::ForallOp loop) {
-    SmallVector<Value> at = loop.getInductionVars();
-    QueryTile tile;
-    tile.batch = at[0];
-    tile.head = at[1];
-    tile.firstRow = c(0);
-    tile.rows = headRows;
-    tile.mayRepeat = false;
-    OpFoldResult ofGroup = math.floorDiv(at[1], headsTogether);
-    OpFoldResult first =
-        math.mul(math.mod(at[1], headsTogether), headRows);
-    State state = initialState(tile);
-    if (op.getSinkLogits())
-      state = addSinks(tile, state);
-    auto parts = scf::ForOp::create(
-        b, math.materialize(c(0)), math.materialize(splits),
-        math.materialize(c(1)),
-        ValueRange{state.maximum, state.sum, state.total});
-    {
-      OpBuilder::InsertionGuard guard(b);
-      b.setInsertionPointToStart(parts.getBody());
-      ValueRange args = parts.getRegionIterArgs();
-      OpFoldResult part = parts.getInductionVar();
-      SmallVector<OpFoldResult> offsets = {at[0], ofGroup, part, first};
-      SmallVector<OpFoldResult> sizes = {c(1), c(1), c(1), headRows};
-      Value maximum = slice(split.getResult(0), offsets, sizes, {3});
-      Value sum = slice(split.getResult(1), offsets, sizes, {3});
-      offsets.push_back(c(0));
-      sizes.push_back(width);
-      Value total = slice(split.getResult(2), offsets, sizes, {3, 4});
-      State next = merged({args[0], args[1], args[2]}, {maximum, sum, total},
-                          headRows);
-      scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.total});
-    }
-    storeRows(loop, {parts.getResult(0), parts.getResult(1), parts.getResult(2)},
-              tile.batch, tile.head, c(0), headRows);
-  });
-  return llvm::to_vector(llvm::map_range(merge.getResults(),
-                                         [](OpResult x) -> Value { return x; }));
+  auto merge =
+      forall({batches, heads}, emptyResults(), [&](scf::ForallOp loop) {
+        SmallVector<Value> at = loop.getInductionVars();
+        QueryTile tile;
+        tile.batch = at[0];
+        tile.head = at[1];
+        tile.firstRow = c(0);
+        tile.rows = headRows;
+        tile.mayRepeat = false;
+        OpFoldResult ofGroup = math.floorDiv(at[1], headsTogether);
+        OpFoldResult first = math.mul(math.mod(at[1], headsTogether), headRows);
+        State state = initialState(tile);
+        if (op.getSinkLogits())
+          state = addSinks(tile, state);
+        auto parts = scf::ForOp::create(
+            b, math.materialize(c(0)), math.materialize(splits),
+            math.materialize(c(1)),
+            ValueRange{state.maximum, state.sum, state.total});
+        {
+          OpBuilder::InsertionGuard guard(b);
+          b.setInsertionPointToStart(parts.getBody());
+          ValueRange args = parts.getRegionIterArgs();
+          OpFoldResult part = parts.getInductionVar();
+          SmallVector<OpFoldResult> offsets = {at[0], ofGroup, part, first};
+          SmallVector<OpFoldResult> sizes = {c(1), c(1), c(1), headRows};
+          Value maximum = slice(split.getResult(0), offsets, sizes, {3});
+          Value sum = slice(split.getResult(1), offsets, sizes, {3});
+          offsets.push_back(c(0));
+          sizes.push_back(width);
+          Value total = slice(split.getResult(2), offsets, sizes, {3, 4});
+          State next = merged({args[0], args[1], args[2]},
+                              {maximum, sum, total}, headRows);
+          scf::YieldOp::create(b,
+                               ValueRange{next.maximum, next.sum, next.total});
+        }
+        storeRows(loop,
+                  {parts.getResult(0), parts.getResult(1), parts.getResult(2)},
+                  tile.batch, tile.head, c(0), headRows);
+      });
+  return llvm::to_vector(llvm::map_range(
+      merge.getResults(), [](OpResult x) -> Value { return x; }));
 }
 
 /// The state over two disjoint sets of keys (the meaning of `attn.merge`).
@@ -109,8 +113,7 @@ TileProgram::State TileProgram::merged(State a, State part, OpFoldResult rows) {
       });
   auto combine = [&](ValueRange x) -> Value {
     Value own = arith::MulFOp::create(b, x[3], x[0]);
-    return arith::AddFOp::create(b, own,
-                                 arith::MulFOp::create(b, x[2], x[1]));
+    return arith::AddFOp::create(b, own, arith::MulFOp::create(b, x[2], x[1]));
   };
   Value sum = generic({shrink, partShrink, part.sum}, a.sum,
                       {{0}, {0}, {0}, {0}}, 1, 0, combine);
@@ -121,13 +124,13 @@ TileProgram::State TileProgram::merged(State a, State part, OpFoldResult rows) {
 
 Value TileProgram::finiteBase(Value maximum, Value other, OpFoldResult rows) {
   constexpr auto flags = arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
-  return generic(
-      {maximum, other}, empty({rows}, compute), {{0}, {0}, {0}}, 1, 0,
-      [&](ValueRange x) -> Value {
-        Value larger = arith::MaxNumFOp::create(b, x[0], x[1], flags);
-        Value none = arith::CmpFOp::create(
-            b, arith::CmpFPredicate::OEQ, larger,
-            number(-std::numeric_limits<double>::infinity()));
-        return arith::SelectOp::create(b, none, number(0), larger);
-      });
+  return generic({maximum, other}, empty({rows}, compute), {{0}, {0}, {0}}, 1,
+                 0, [&](ValueRange x) -> Value {
+                   Value larger =
+                       arith::MaxNumFOp::create(b, x[0], x[1], flags);
+                   Value none = arith::CmpFOp::create(
+                       b, arith::CmpFPredicate::OEQ, larger,
+                       number(-std::numeric_limits<double>::infinity()));
+                   return arith::SelectOp::create(b, none, number(0), larger);
+                 });
 }

@@ -116,8 +116,7 @@ KeyTiles mlir::attn::buildKeyTiles(const IndexMath &math,
   makeDisjoint(math, fullRuns);
   OpFoldResult width = math.constant(stepsPerTile);
   for (KeyInterval &x : fullRuns) {
-    OpFoldResult tiles =
-        math.floorDiv(math.sub(x.end, x.begin), stepsPerTile);
+    OpFoldResult tiles = math.floorDiv(math.sub(x.end, x.begin), stepsPerTile);
     x.end = math.add(x.begin, math.mul(tiles, width));
   }
 

@@ -83,9 +83,8 @@ void TileProgram::insert(scf::ForallOp forall, Value tile, unsigned result,
   scf::InParallelOp parallel = forall.getTerminator();
   b.setInsertionPointToEnd(parallel.getBody());
   SmallVector<OpFoldResult> strides(offsets.size(), b.getIndexAttr(1));
-  tensor::ParallelInsertSliceOp::create(b, tile,
-                                        forall.getRegionIterArgs()[result],
-                                        offsets, sizes, strides);
+  tensor::ParallelInsertSliceOp::create(
+      b, tile, forall.getRegionIterArgs()[result], offsets, sizes, strides);
 }
 
 scf::ForallOp

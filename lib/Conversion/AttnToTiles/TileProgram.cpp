@@ -80,8 +80,8 @@ SmallVector<Value> TileProgram::emptyResults() {
 /// Whether both lengths are one value, so that one query means one key.
 static bool isSelfAttention(AttentionOp op, const TensorView &query,
                             const TensorView &key) {
-  auto equal = ValueBoundsConstraintSet::areEqual(
-      {query.source, query.dims[2]}, {key.source, key.dims[2]});
+  auto equal = ValueBoundsConstraintSet::areEqual({query.source, query.dims[2]},
+                                                  {key.source, key.dims[2]});
   return succeeded(equal) && *equal;
 }
 
@@ -95,8 +95,8 @@ SmallVector<Value> TileProgram::build() {
   }
   if (isSelfAttention(op, query, key))
     return buildPrefill();
-  Value one = math.materialize(
-      math.compare(arith::CmpIPredicate::eq, queryLen, c(1)));
+  Value one =
+      math.materialize(math.compare(arith::CmpIPredicate::eq, queryLen, c(1)));
   OpFoldResult dynamicLen = queryLen;
   auto branch = [&](bool decode) {
     return [&, decode](OpBuilder &inner, Location) {
@@ -113,15 +113,15 @@ SmallVector<Value> TileProgram::build() {
     };
   };
   auto choice = scf::IfOp::create(b, one, branch(true), branch(false));
-  return llvm::to_vector(llvm::map_range(choice.getResults(),
-                                         [](OpResult x) -> Value { return x; }));
+  return llvm::to_vector(llvm::map_range(
+      choice.getResults(), [](OpResult x) -> Value { return x; }));
 }
 
 OpFoldResult TileProgram::numKeys(OpFoldResult batch) {
   if (!op.getKvLengths())
     return kvLen;
-  Value length = tensor::ExtractOp::create(b, op.getKvLengths(),
-                                           math.materialize(batch));
+  Value length =
+      tensor::ExtractOp::create(b, op.getKvLengths(), math.materialize(batch));
   if (!length.getType().isIndex())
     length = arith::IndexCastOp::create(b, b.getIndexType(), length);
   return math.min(math.max(length, c(0)), kvLen);
@@ -158,23 +158,22 @@ Value TileProgram::packKeys() {
     SmallVector<OpFoldResult> sizes = {c(1), c(1), c(1), panel[0], panel[1]};
     Value tile = slice(loop.getRegionIterArgs()[0], offsets, sizes, {3, 4});
     OpFoldResult first = math.mul(at[2], width);
-    Value filled =
-        generic({}, tile, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
-          OpFoldResult feature = index(0), row = index(1);
-          if (pairs) {
-            feature = math.add(math.mul(feature, c(2)), math.mod(row, 2));
-            row = math.floorDiv(row, 2);
-          }
-          row = math.add(first, row);
-          if (exceeds)
-            row = math.min(row, math.sub(kvLen, c(1)));
-          SmallVector<Value> at;
-          for (OpFoldResult x : key.permute<OpFoldResult>(
-                   {offsets[0], offsets[1], row, feature}))
-            at.push_back(math.materialize(x));
-          Value x = tensor::ExtractOp::create(b, key.source, at);
-          return pairs ? x : toCompute(x);
-        });
+    Value filled = generic({}, tile, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
+      OpFoldResult feature = index(0), row = index(1);
+      if (pairs) {
+        feature = math.add(math.mul(feature, c(2)), math.mod(row, 2));
+        row = math.floorDiv(row, 2);
+      }
+      row = math.add(first, row);
+      if (exceeds)
+        row = math.min(row, math.sub(kvLen, c(1)));
+      SmallVector<Value> at;
+      for (OpFoldResult x :
+           key.permute<OpFoldResult>({offsets[0], offsets[1], row, feature}))
+        at.push_back(math.materialize(x));
+      Value x = tensor::ExtractOp::create(b, key.source, at);
+      return pairs ? x : toCompute(x);
+    });
     insert(loop, filled, 0, offsets, sizes);
   });
   return op.getResult(0);
@@ -183,25 +182,23 @@ Value TileProgram::packKeys() {
 Value TileProgram::loadQuery(const QueryTile &tile) {
   Value destination =
       empty({tile.rows, c(headDim)}, pairs && packedKeys ? element : compute);
-  return generic(
-      {}, destination, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
-        Row row = rowOf(tile, index(0));
-        SmallVector<Value> at;
-        for (OpFoldResult x : query.permute<OpFoldResult>(
-                 {tile.batch, row.head, row.row, index(1)}))
-          at.push_back(math.materialize(x));
-        Value x = tensor::ExtractOp::create(b, query.source, at);
-        if (pairs && packedKeys)
-          return x;
-        return arith::MulFOp::create(b, toCompute(x), number(queryScale));
-      });
+  return generic({}, destination, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
+    Row row = rowOf(tile, index(0));
+    SmallVector<Value> at;
+    for (OpFoldResult x :
+         query.permute<OpFoldResult>({tile.batch, row.head, row.row, index(1)}))
+      at.push_back(math.materialize(x));
+    Value x = tensor::ExtractOp::create(b, query.source, at);
+    if (pairs && packedKeys)
+      return x;
+    return arith::MulFOp::create(b, toCompute(x), number(queryScale));
+  });
 }
 
 TileProgram::Row TileProgram::rowOf(const QueryTile &tile, Value i) {
   if (tile.groupRows) {
     int64_t length = *constantOf(queryLen);
-    return {math.add(tile.head, math.floorDiv(i, length)),
-            math.mod(i, length)};
+    return {math.add(tile.head, math.floorDiv(i, length)), math.mod(i, length)};
   }
   OpFoldResult row = math.add(tile.firstRow, i);
   if (tile.mayRepeat)
@@ -214,9 +211,8 @@ TileProgram::State TileProgram::initialState(const QueryTile &tile) {
   // No two constant tiles of the program are alike: a pass that shared one
   // would make it read-only and cost a copy for each key tile.
   Value total = fill(empty({tile.rows, c(valueDim)}, compute), -0.0);
-  Value maximum =
-      generic({}, empty({tile.rows}, compute), {{0}}, 1, 0,
-              [&](ValueRange) -> Value { return number(none); });
+  Value maximum = generic({}, empty({tile.rows}, compute), {{0}}, 1, 0,
+                          [&](ValueRange) -> Value { return number(none); });
   return {maximum, fill(empty({tile.rows}, compute), 0), total};
 }
 
@@ -262,10 +258,9 @@ TileProgram::State TileProgram::visitTile(const QueryTile &tile, Value query,
   auto larger = [&](ValueRange x) -> Value {
     return arith::MaxNumFOp::create(b, x[0], x[1], flags);
   };
-  Value rowMaximum =
-      fill(empty({tile.rows}, compute), -std::numeric_limits<double>::infinity());
-  rowMaximum =
-      generic(scores, rowMaximum, {{0, 1}, {0}}, 2, 1, larger);
+  Value rowMaximum = fill(empty({tile.rows}, compute),
+                          -std::numeric_limits<double>::infinity());
+  rowMaximum = generic(scores, rowMaximum, {{0, 1}, {0}}, 2, 1, larger);
   Value base = finiteBase(state.maximum, rowMaximum, tile.rows);
   auto power = [&](ValueRange x) -> Value {
     return math::Exp2Op::create(b, arith::SubFOp::create(b, x[0], x[1]));
@@ -276,8 +271,7 @@ TileProgram::State TileProgram::visitTile(const QueryTile &tile, Value query,
   Value shrink = generic({state.maximum, base}, empty({tile.rows}, compute),
                          {{0}, {0}, {0}}, 1, 0, power);
   // In place, now that the old maximum is no longer needed.
-  Value maximum =
-      generic(rowMaximum, state.maximum, {{0}, {0}}, 1, 0, larger);
+  Value maximum = generic(rowMaximum, state.maximum, {{0}, {0}}, 1, 0, larger);
   Value weights =
       generic({scores, base}, scores, {{0, 1}, {0}, {0, 1}}, 2, 0, power);
   Value sum = generic(shrink, state.sum, {{0}, {0}}, 1, 0, times);
@@ -304,26 +298,27 @@ void TileProgram::storeRows(scf::ForallOp forall, const State &state,
   };
   OpFoldResult width = c(valueDim);
   Value sum = front(state.sum, {rows});
-  Value inverse = generic(
-      sum, empty({rows}, compute), {{0}, {0}}, 1, 0, [&](ValueRange x) -> Value {
-        Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x[0],
-                                           number(0));
-        Value inverse = arith::DivFOp::create(b, number(1), x[0]);
-        return arith::SelectOp::create(b, none, number(0), inverse);
-      });
+  Value inverse =
+      generic(sum, empty({rows}, compute), {{0}, {0}}, 1, 0,
+              [&](ValueRange x) -> Value {
+                Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
+                                                   x[0], number(0));
+                Value inverse = arith::DivFOp::create(b, number(1), x[0]);
+                return arith::SelectOp::create(b, none, number(0), inverse);
+              });
   TensorView output{forall.getRegionIterArgs()[0], outputDims};
   auto offsets = output.permute<OpFoldResult>({batch, head, firstRow, c(0)});
   auto sizes = output.permute<OpFoldResult>({c(1), c(1), rows, width});
   Value destination =
       slice(output.source, offsets, sizes, {outputDims[2], outputDims[3]});
-  Value result = generic(
-      {front(state.total, {rows, width}), inverse}, destination,
-      {{0, 1}, {0}, {0, 1}}, 2, 0, [&](ValueRange x) -> Value {
-        Value y = arith::MulFOp::create(b, x[0], x[1]);
-        return element == compute
-                   ? y
-                   : arith::TruncFOp::create(b, element, y).getResult();
-      });
+  Value result =
+      generic({front(state.total, {rows, width}), inverse}, destination,
+              {{0, 1}, {0}, {0, 1}}, 2, 0, [&](ValueRange x) -> Value {
+                Value y = arith::MulFOp::create(b, x[0], x[1]);
+                return element == compute
+                           ? y
+                           : arith::TruncFOp::create(b, element, y).getResult();
+              });
   insert(forall, result, 0, offsets, sizes);
   if (!op.getLse())
     return;
@@ -332,8 +327,8 @@ void TileProgram::storeRows(scf::ForallOp forall, const State &state,
   Value lse = slice(forall.getRegionIterArgs()[1], lseOffsets, lseSizes, {2});
   lse = generic({front(state.maximum, {rows}), sum}, lse, {{0}, {0}, {0}}, 1, 0,
                 [&](ValueRange x) -> Value {
-                  Value base =
-                      arith::MulFOp::create(b, x[0], number(llvm::numbers::ln2));
+                  Value base = arith::MulFOp::create(
+                      b, x[0], number(llvm::numbers::ln2));
                   Value log = math::LogOp::create(b, x[1]);
                   return arith::AddFOp::create(b, base, log);
                 });
@@ -353,8 +348,8 @@ SmallVector<Value> TileProgram::buildPrefill() {
     packedValues = packValues();
   OpFoldResult tiles = math.ceilDiv(queryLen, tileRows);
   bool even = constantOf(math.mod(queryLen, tileRows)) == 0;
-  auto loop = forall(
-      {batches, heads, tiles}, emptyResults(), [&](scf::ForallOp loop) {
+  auto loop =
+      forall({batches, heads, tiles}, emptyResults(), [&](scf::ForallOp loop) {
         SmallVector<Value> at = loop.getInductionVars();
         QueryTile tile;
         tile.batch = at[0];
@@ -371,9 +366,9 @@ SmallVector<Value> TileProgram::buildPrefill() {
         // Whole row blocks; those past the end repeat the last row.
         tile.rows = c(tileRows);
         if (!even && constantOf(queryLen).value_or(tileRows) >= tileRows)
-          tile.rows = math.min(
-              c(tileRows), math.mul(math.ceilDiv(left, options.rowBlock),
-                                    c(options.rowBlock)));
+          tile.rows = math.min(c(tileRows),
+                               math.mul(math.ceilDiv(left, options.rowBlock),
+                                        c(options.rowBlock)));
         tile.mayRepeat = !even;
         tile.position = queryPosition(tile.batch);
         tile.keyEnd = numKeys(tile.batch);
@@ -387,6 +382,6 @@ SmallVector<Value> TileProgram::buildPrefill() {
   packedKeys = packedValues = {};
   if (pairs)
     std::swap(queryScale, scoreScale);
-  return llvm::to_vector(llvm::map_range(loop.getResults(),
-                                         [](OpResult x) -> Value { return x; }));
+  return llvm::to_vector(llvm::map_range(
+      loop.getResults(), [](OpResult x) -> Value { return x; }));
 }

@@ -50,9 +50,9 @@ private:
   struct QueryTile {
     OpFoldResult batch;
     OpFoldResult kvHead;
-    OpFoldResult head;     ///< of the first row
-    OpFoldResult firstRow; ///< row of the query tensor
-    OpFoldResult rows;     ///< rows of the tile, some may repeat the last one
+    OpFoldResult head;      ///< of the first row
+    OpFoldResult firstRow;  ///< row of the query tensor
+    OpFoldResult rows;      ///< rows of the tile, some may repeat the last one
     bool groupRows = false; ///< rows run over the heads of a group first
     bool mayRepeat = true;  ///< the rows may reach beyond the query tensor
     OpFoldResult position;  ///< query_offset of the batch entry

@@ -14,12 +14,12 @@ Value TileProgram::productsFromPanels(const QueryTile &tile, Value query,
   OpFoldResult first = math.mul(step, c(options.keyStep / width));
   OpFoldResult depth = pairs ? c(headDim / 2) : c(headDim);
   OpFoldResult lanes = pairs ? c(2 * width) : c(width);
-  Value keyTile = slice(packedKeys, {tile.batch, tile.kvHead, first, c(0), c(0)},
-                        {c(1), c(1), c(panels), depth, lanes}, {2, 3, 4});
+  Value keyTile =
+      slice(packedKeys, {tile.batch, tile.kvHead, first, c(0), c(0)},
+            {c(1), c(1), c(panels), depth, lanes}, {2, 3, 4});
   Value scores = fill(empty({tile.rows, c(panels), c(width)}, compute), 0);
   auto multiply = [&](ValueRange x) -> Value {
-    Value product =
-        arith::MulFOp::create(b, toCompute(x[0]), toCompute(x[1]));
+    Value product = arith::MulFOp::create(b, toCompute(x[0]), toCompute(x[1]));
     return arith::AddFOp::create(b, x[2], product);
   };
   if (pairs) {
@@ -44,8 +44,8 @@ Value TileProgram::productsFromPanels(const QueryTile &tile, Value query,
 Value TileProgram::productsFromRows(const QueryTile &tile, Value query,
                                     OpFoldResult firstKey, OpFoldResult count,
                                     int64_t keys) {
-  auto offsets = key.permute<OpFoldResult>(
-      {tile.batch, tile.kvHead, firstKey, c(0)});
+  auto offsets =
+      key.permute<OpFoldResult>({tile.batch, tile.kvHead, firstKey, c(0)});
   auto sizes = key.permute<OpFoldResult>({c(1), c(1), count, c(headDim)});
   SmallVector<int64_t> kept = {key.dims[2], key.dims[3]};
   bool rowsFirst = kept[0] < kept[1];
@@ -83,20 +83,20 @@ Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
   if (packedValues) {
     // Pairs of rows; those past the last key are zero.
     OpFoldResult depth = c(keys / 2);
-    Value tileValues = slice(
-        packedValues,
-        {tile.batch, tile.kvHead, math.floorDiv(firstKey, 2), c(0), c(0)},
-        {c(1), c(1), depth, width, c(2)}, {2, 3, 4});
+    Value tileValues =
+        slice(packedValues,
+              {tile.batch, tile.kvHead, math.floorDiv(firstKey, 2), c(0), c(0)},
+              {c(1), c(1), depth, width, c(2)}, {2, 3, 4});
     auto rows = cast<RankedTensorType>(weights.getType()).getDimSize(0);
     weights = tensor::ExpandShapeOp::create(
         b, RankedTensorType::get({rows, keys / 2, 2}, element), weights,
         SmallVector<ReassociationIndices>{{0}, {1, 2}},
         SmallVector<OpFoldResult>{tile.rows, depth, c(2)});
-    return generic({weights, tileValues}, total,
-                   {{0, 2, 3}, {2, 1, 3}, {0, 1}}, 4, 2, multiply);
+    return generic({weights, tileValues}, total, {{0, 2, 3}, {2, 1, 3}, {0, 1}},
+                   4, 2, multiply);
   }
-  auto offsets = value.permute<OpFoldResult>(
-      {tile.batch, tile.kvHead, firstKey, c(0)});
+  auto offsets =
+      value.permute<OpFoldResult>({tile.batch, tile.kvHead, firstKey, c(0)});
   auto sizes = value.permute<OpFoldResult>({c(1), c(1), count, width});
   Value tileValues =
       slice(value.source, offsets, sizes, {value.dims[2], value.dims[3]});
@@ -110,45 +110,41 @@ Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
 Value TileProgram::packValues() {
   OpFoldResult steps = math.ceilDiv(kvLen, options.keyStep);
   OpFoldResult pairsPerStep = c(options.keyStep / 2);
-  SmallVector<OpFoldResult> shape = {batches, kvHeads,
-                                     math.mul(steps, pairsPerStep),
-                                     c(valueDim), c(2)};
+  SmallVector<OpFoldResult> shape = {
+      batches, kvHeads, math.mul(steps, pairsPerStep), c(valueDim), c(2)};
   Value packed = empty(shape, element);
   // A row per pair, features and pair interleaved.
   SmallVector<OpFoldResult> flat(shape.begin(), shape.begin() + 3);
   flat.push_back(c(2 * valueDim));
   packed = empty(flat, element);
-  auto op =
-      forall({batches, kvHeads, steps}, packed, [&](scf::ForallOp loop) {
-        SmallVector<Value> at = loop.getInductionVars();
-        OpFoldResult end = numKeys(at[0]);
-        SmallVector<OpFoldResult> offsets = {
-            at[0], at[1], math.mul(at[2], pairsPerStep), c(0)};
-        SmallVector<OpFoldResult> sizes = {c(1), c(1), pairsPerStep,
-                                           c(2 * valueDim)};
-        Value tile = slice(loop.getRegionIterArgs()[0], offsets, sizes, {2, 3});
-        OpFoldResult first = math.mul(at[2], c(options.keyStep));
-        Value filled = generic(
-            {}, tile, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
-              OpFoldResult lane = index(1);
-              OpFoldResult row = math.add(
-                  first, math.add(math.mul(index(0), c(2)), math.mod(lane, 2)));
-              OpFoldResult feature = math.floorDiv(lane, 2);
-              OpFoldResult inside = math.min(row, math.sub(kvLen, c(1)));
-              SmallVector<Value> at;
-              for (OpFoldResult x : value.permute<OpFoldResult>(
-                       {offsets[0], offsets[1], inside, feature}))
-                at.push_back(math.materialize(x));
-              Value x = tensor::ExtractOp::create(b, value.source, at);
-              // What a length hides may be anything, also NaN.
-              Value zero = arith::ConstantOp::create(
-                  b, b.getFloatAttr(element, 0));
-              Value kept = math.materialize(
-                  math.compare(arith::CmpIPredicate::slt, row, end));
-              return arith::SelectOp::create(b, kept, x, zero);
-            });
-        insert(loop, filled, 0, offsets, sizes);
-      });
+  auto op = forall({batches, kvHeads, steps}, packed, [&](scf::ForallOp loop) {
+    SmallVector<Value> at = loop.getInductionVars();
+    OpFoldResult end = numKeys(at[0]);
+    SmallVector<OpFoldResult> offsets = {at[0], at[1],
+                                         math.mul(at[2], pairsPerStep), c(0)};
+    SmallVector<OpFoldResult> sizes = {c(1), c(1), pairsPerStep,
+                                       c(2 * valueDim)};
+    Value tile = slice(loop.getRegionIterArgs()[0], offsets, sizes, {2, 3});
+    OpFoldResult first = math.mul(at[2], c(options.keyStep));
+    Value filled = generic({}, tile, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
+      OpFoldResult lane = index(1);
+      OpFoldResult row = math.add(
+          first, math.add(math.mul(index(0), c(2)), math.mod(lane, 2)));
+      OpFoldResult feature = math.floorDiv(lane, 2);
+      OpFoldResult inside = math.min(row, math.sub(kvLen, c(1)));
+      SmallVector<Value> at;
+      for (OpFoldResult x : value.permute<OpFoldResult>(
+               {offsets[0], offsets[1], inside, feature}))
+        at.push_back(math.materialize(x));
+      Value x = tensor::ExtractOp::create(b, value.source, at);
+      // What a length hides may be anything, also NaN.
+      Value zero = arith::ConstantOp::create(b, b.getFloatAttr(element, 0));
+      Value kept =
+          math.materialize(math.compare(arith::CmpIPredicate::slt, row, end));
+      return arith::SelectOp::create(b, kept, x, zero);
+    });
+    insert(loop, filled, 0, offsets, sizes);
+  });
   SmallVector<ReassociationIndices> groups = {{0}, {1}, {2}, {3, 4}};
   SmallVector<int64_t> type;
   for (OpFoldResult size : shape)
@@ -211,8 +207,8 @@ Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
         constexpr double lowest = -std::numeric_limits<float>::max();
         Value minusInf = number(-std::numeric_limits<double>::infinity());
         Value finite = arith::MaxNumFOp::create(b, scaled, number(lowest));
-        Value isNone = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, bias,
-                                             minusInf);
+        Value isNone =
+            arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, bias, minusInf);
         scaled = arith::SelectOp::create(b, isNone, minusInf, finite);
       }
       score = arith::AddFOp::create(b, score, scaled);
@@ -236,18 +232,16 @@ Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
                               {tile.batch, row.head, row.row, key}, tail);
     if (masked) {
       // Reads of the mask's operands stay inside.
-      OpFoldResult inside =
-          tail ? math.min(key, math.sub(kvLen, c(1))) : key;
-      bool reads = cast<MaskAttrInterface>(op.getMaskAttr())
-                       .getNumMaskOperands() != 0;
+      OpFoldResult inside = tail ? math.min(key, math.sub(kvLen, c(1))) : key;
+      bool reads =
+          cast<MaskAttrInterface>(op.getMaskAttr()).getNumMaskOperands() != 0;
       MaskPoint point{tile.batch,
                       row.head,
                       row.row,
                       math.add(row.row, tile.position),
                       reads ? inside : key,
                       op.getMaskOperands()};
-      kept = math.logicalAnd(kept,
-                             op.getMaskAttr().keep(b, b.getLoc(), point));
+      kept = math.logicalAnd(kept, op.getMaskAttr().keep(b, b.getLoc(), point));
     }
     if (tail)
       kept = math.logicalAnd(
@@ -308,8 +302,7 @@ TileProgram::State TileProgram::addSinks(const QueryTile &tile, State state) {
     OpFoldResult head = rowOf(tile, index(0)).head;
     Value x = tensor::ExtractOp::create(b, op.getSinkLogits(),
                                         math.materialize(head));
-    return arith::MulFOp::create(b, toCompute(x),
-                                 number(llvm::numbers::log2e));
+    return arith::MulFOp::create(b, toCompute(x), number(llvm::numbers::log2e));
   };
   state.maximum = generic({}, state.maximum, {{0}}, 1, 0,
                           [&](ValueRange) -> Value { return logit(); });

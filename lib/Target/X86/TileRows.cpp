@@ -1,0 +1,380 @@
+//===- TileRows.cpp - Row operations of tiles, fused ----------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "TileBody.h"
+#include "attn/Target/X86/Tile.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Math/Transforms/Passes.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "llvm/Support/MathExtras.h"
+
+namespace mlir::attn {
+#define GEN_PASS_DEF_ATTNLOWERTILEROWSPASS
+#include "attn/Target/X86/TilePasses.h.inc"
+
+namespace {
+
+bool isRowMap(AffineMap map) {
+  return map.getNumResults() == 1 &&
+         map.getResult(0) == getAffineDimExpr(0, map.getContext());
+}
+
+/// Elementwise over (row) or (row, column), or a reduction of the columns.
+bool isRowOp(Operation *candidate) {
+  auto op = dyn_cast<linalg::LinalgOp>(candidate);
+  if (!op || !isa<linalg::GenericOp, linalg::FillOp>(candidate) ||
+      !op.hasPureBufferSemantics() || op.getNumDpsInits() != 1)
+    return false;
+  unsigned loops = op.getNumLoops();
+  auto iterators = op.getIteratorTypesArray();
+  if (loops < 1 || loops > 2 || iterators[0] != utils::IteratorType::parallel)
+    return false;
+  if (loops == 2 && ShapedType::isDynamic(op.getStaticLoopRanges()[1]))
+    return false;
+  bool reduces = loops == 2 && iterators[1] == utils::IteratorType::reduction;
+  for (OpOperand &operand : op->getOpOperands()) {
+    auto type = dyn_cast<MemRefType>(operand.get().getType());
+    if (!type)
+      continue;
+    AffineMap map = op.getMatchingIndexingMap(&operand);
+    if (!isRowMap(map) && !map.isIdentity())
+      return false;
+    if (type.getRank() == 2 && !hasUnitStride(operand.get()))
+      return false;
+  }
+  if (!reduces)
+    return isa<linalg::FillOp>(candidate) ||
+           op.getBlock()->getOperations().size() < 200;
+  // A reduction combines one input with the result so far.
+  Operation *yielded =
+      op.getBlock()->getTerminator()->getOperand(0).getDefiningOp();
+  return op.getNumDpsInputs() == 1 &&
+         op.getBlock()->getOperations().size() == 2 && yielded &&
+         isa<arith::AddFOp, arith::MaxNumFOp, arith::MaximumFOp>(yielded);
+}
+
+/// The only load of `op`, if it runs along the rows in its last index, where
+/// neighbours in memory are: transposed while loading.
+memref::LoadOp transposingLoad(linalg::GenericOp op) {
+  if (op.getNumLoops() != 2 || op.getNumDpsInputs() != 0)
+    return {};
+  memref::LoadOp found;
+  for (Operation &inner : *op.getBody())
+    if (auto load = dyn_cast<memref::LoadOp>(inner)) {
+      if (found)
+        return {};
+      found = load;
+    }
+  if (!found || !hasUnitStride(found.getMemRef()) ||
+      !found.getMemRefType().getElementType().isIntOrFloat())
+    return {};
+  auto last = found.getIndices().back().getDefiningOp<linalg::IndexOp>();
+  if (!last || last.getDim() != 0 ||
+      ShapedType::isDynamic(op.getStaticLoopRanges()[0]))
+    return {};
+  return found;
+}
+
+class RowLowering {
+public:
+  RowLowering(int64_t lanes, bool scalef) : lanes(lanes), scalef(scalef) {}
+
+  void runOnBlock(Block &block);
+
+private:
+  void emitGroup();
+  void emitOp(linalg::LinalgOp op, Value row);
+  void emitTransposing(linalg::GenericOp op, memref::LoadOp load);
+  bool joins(linalg::LinalgOp op);
+  bool isReadLater(Value buffer, Operation *last);
+  SmallVector<Value> &valuesOf(Value buffer, Value row);
+  int64_t chunksOf(int64_t columns) { return llvm::divideCeil(columns, lanes); }
+
+  int64_t lanes;
+  bool scalef;
+  SmallVector<linalg::LinalgOp> group;
+  OpFoldResult rows;
+  ImplicitLocOpBuilder *b = nullptr;
+  /// Contents of the current row of each buffer: one scalar, or vectors.
+  DenseMap<Value, SmallVector<Value>> values;
+  llvm::SetVector<Value> written;
+};
+
+SmallVector<Value> &RowLowering::valuesOf(Value buffer, Value row) {
+  SmallVector<Value> &result = values[buffer];
+  if (!result.empty())
+    return result;
+  auto type = cast<MemRefType>(buffer.getType());
+  if (type.getRank() == 1) {
+    result.push_back(memref::LoadOp::create(*b, buffer, row));
+    return result;
+  }
+  auto vector = VectorType::get({lanes}, type.getElementType());
+  int64_t columns = type.getDimSize(1);
+  for (int64_t chunk = 0; chunk < chunksOf(columns); ++chunk)
+    result.push_back(loadLanes(*b, vector, buffer,
+                               {row, indexConstant(*b, chunk * lanes)},
+                               columns - chunk * lanes));
+  return result;
+}
+
+void RowLowering::emitOp(linalg::LinalgOp op, Value row) {
+  Value init = op.getDpsInits()[0];
+  int64_t columns = op.getNumLoops() == 2 ? op.getStaticLoopRanges()[1] : 0;
+  SmallVector<Value> results;
+  if (auto fill = dyn_cast<linalg::FillOp>(op.getOperation())) {
+    Value number = fill.getInputs()[0];
+    if (columns)
+      number = vector::BroadcastOp::create(
+          *b, VectorType::get({lanes}, number.getType()), number);
+    results.assign(columns ? chunksOf(columns) : 1, number);
+  } else if (columns &&
+             op.getIteratorTypesArray()[1] == utils::IteratorType::reduction) {
+    Operation *combiner =
+        op.getBlock()->getTerminator()->getOperand(0).getDefiningOp();
+    bool adds = isa<arith::AddFOp>(combiner);
+    auto flags = adds ? sumFlags : maxFlags;
+    SmallVector<Value> parts = valuesOf(op.getDpsInputs()[0], row);
+    auto vector = cast<VectorType>(parts[0].getType());
+    if (columns % lanes) {
+      double neutral = adds ? 0.0 : -std::numeric_limits<double>::infinity();
+      parts.back() =
+          arith::SelectOp::create(*b, prefixMask(*b, lanes, columns % lanes),
+                                  parts.back(), splat(*b, vector, neutral));
+    }
+    while (parts.size() > 1) {
+      SmallVector<Value> next;
+      for (size_t i = 0; i + 1 < parts.size(); i += 2)
+        next.push_back(
+            adds ? arith::AddFOp::create(*b, parts[i], parts[i + 1], flags)
+                       .getResult()
+                 : arith::MaxNumFOp::create(*b, parts[i], parts[i + 1], flags)
+                       .getResult());
+      if (parts.size() % 2)
+        next.push_back(parts.back());
+      parts = next;
+    }
+    Value start = valuesOf(init, row)[0];
+    results.push_back(vector::ReductionOp::create(
+        *b, adds ? vector::CombiningKind::ADD : vector::CombiningKind::MAXNUMF,
+        parts[0], start, flags));
+  } else {
+    auto generic = cast<linalg::GenericOp>(op.getOperation());
+    TileBody body(*b, generic, row, lanes, scalef);
+    Value yielded = generic.getBody()->getTerminator()->getOperand(0);
+    int64_t chunks = columns ? chunksOf(columns) : 1;
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+      auto argument = [&](BlockArgument x) -> Value {
+        Value operand = op->getOperand(x.getArgNumber());
+        if (!isa<MemRefType>(operand.getType()))
+          return operand;
+        SmallVector<Value> &own = valuesOf(operand, row);
+        return own.size() > 1 ? own[chunk] : own[0];
+      };
+      Value result = body.evaluate(yielded, chunk, argument);
+      results.push_back(columns ? body.widen(result) : result);
+    }
+  }
+  values[init] = results;
+  written.insert(init);
+}
+
+bool RowLowering::isReadLater(Value buffer, Operation *last) {
+  Value root = rootOf(buffer);
+  auto alloc = root.getDefiningOp<memref::AllocOp>();
+  if (!alloc || alloc->getBlock() != last->getBlock())
+    return true;
+  SmallVector<Value> views = {root};
+  while (!views.empty()) {
+    Value view = views.pop_back_val();
+    for (Operation *user : view.getUsers()) {
+      if (auto next = dyn_cast<ViewLikeOpInterface>(user)) {
+        views.push_back(user->getResult(0));
+        continue;
+      }
+      if (isa<memref::DeallocOp>(user))
+        continue;
+      Operation *here = last->getBlock()->findAncestorOpInBlock(*user);
+      if (!here || last->isBeforeInBlock(here))
+        return true;
+    }
+  }
+  return false;
+}
+
+/// Whether `op` may run in one loop with the group: the same rows, and no
+/// access to other rows of what the group writes.
+bool RowLowering::joins(linalg::LinalgOp op) {
+  if (group.empty())
+    return true;
+  ImplicitLocOpBuilder builder(op.getLoc(), op);
+  if (numRows(builder, op.getDpsInits()[0]) != rows)
+    return false;
+  bool conflict = false;
+  auto touches = [&](linalg::LinalgOp reader, linalg::LinalgOp writer) {
+    Value target = rootOf(writer.getDpsInits()[0]);
+    reader->walk([&](memref::LoadOp load) {
+      conflict |= rootOf(load.getMemRef()) == target;
+    });
+    // Views of one allocation must be the same view.
+    for (Value operand : reader->getOperands())
+      if (isa<MemRefType>(operand.getType()) && rootOf(operand) == target)
+        conflict |= operand != writer.getDpsInits()[0];
+  };
+  for (linalg::LinalgOp member : group) {
+    touches(op, member);
+    touches(member, op);
+  }
+  return !conflict;
+}
+
+void RowLowering::emitGroup() {
+  if (group.empty())
+    return;
+  Operation *last = group.back();
+  ImplicitLocOpBuilder builder(last->getLoc(), last->getContext());
+  builder.setInsertionPointAfter(last);
+  b = &builder;
+  Value end = rows.dyn_cast<Value>()
+                  ? cast<Value>(rows)
+                  : indexConstant(builder, *getConstantIntValue(rows));
+  auto loop = scf::ForOp::create(builder, indexConstant(builder, 0), end,
+                                 indexConstant(builder, 1));
+  builder.setInsertionPointToStart(loop.getBody());
+  Value row = loop.getInductionVar();
+  for (linalg::LinalgOp op : group)
+    emitOp(op, row);
+  for (Value buffer : written) {
+    if (!isReadLater(buffer, last))
+      continue;
+    auto type = cast<MemRefType>(buffer.getType());
+    if (type.getRank() == 1) {
+      memref::StoreOp::create(builder, values[buffer][0], buffer, row);
+      continue;
+    }
+    for (auto [chunk, vector] : llvm::enumerate(values[buffer]))
+      storeLanes(builder, vector, buffer,
+                 {row, indexConstant(builder, chunk * lanes)},
+                 type.getDimSize(1) - chunk * lanes);
+  }
+  for (linalg::LinalgOp op : group)
+    op->erase();
+  group.clear();
+  values.clear();
+  written.clear();
+}
+
+void RowLowering::emitTransposing(linalg::GenericOp op, memref::LoadOp load) {
+  ImplicitLocOpBuilder builder(op.getLoc(), op);
+  b = &builder;
+  int64_t numRows = op.getStaticLoopRanges()[0];
+  int64_t columns = op.getStaticLoopRanges()[1];
+  Value result = op.getDpsInits()[0];
+  Value yielded = op.getBody()->getTerminator()->getOperand(0);
+  auto vector = VectorType::get({lanes}, load.getMemRefType().getElementType());
+  auto emitBlock = [&](Value firstRow, int64_t blockRows) {
+    SmallVector<SmallVector<Value>> chunks;
+    TileBody addresses(builder, op, firstRow, lanes, scalef);
+    for (int64_t first = 0; first < columns; first += lanes) {
+      SmallVector<Value> loaded;
+      for (int64_t lane = 0; lane < lanes; ++lane) {
+        int64_t column = std::min(first + lane, columns - 1);
+        SmallVector<Value> at;
+        for (Value index : load.getIndices())
+          at.push_back(addresses.evaluateAt(index, column));
+        loaded.push_back(
+            loadLanes(builder, vector, load.getMemRef(), at, blockRows));
+      }
+      chunks.push_back(transposeSquare(builder, loaded));
+    }
+    for (int64_t r = 0; r < blockRows; ++r) {
+      Value row = firstRow;
+      if (r)
+        row =
+            arith::AddIOp::create(builder, firstRow, indexConstant(builder, r));
+      TileBody body(builder, op, row, lanes, scalef);
+      SmallVector<Value> replacement;
+      for (SmallVector<Value> &chunk : chunks)
+        replacement.push_back(chunk[r]);
+      body.replaceLoad(load, replacement);
+      for (int64_t chunk = 0; chunk < chunksOf(columns); ++chunk) {
+        Value x = body.evaluate(yielded, chunk,
+                                [](BlockArgument x) -> Value { return x; });
+        storeLanes(builder, body.widen(x), result,
+                   {row, indexConstant(builder, chunk * lanes)},
+                   columns - chunk * lanes);
+      }
+    }
+  };
+  int64_t whole = numRows / lanes * lanes;
+  if (whole) {
+    auto loop = scf::ForOp::create(builder, indexConstant(builder, 0),
+                                   indexConstant(builder, whole),
+                                   indexConstant(builder, lanes));
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(loop.getBody());
+    emitBlock(loop.getInductionVar(), lanes);
+  }
+  if (whole != numRows)
+    emitBlock(indexConstant(builder, whole), numRows - whole);
+  op.erase();
+}
+
+void RowLowering::runOnBlock(Block &block) {
+  for (Operation &op : llvm::make_early_inc_range(block)) {
+    if (isRowOp(&op)) {
+      auto generic = dyn_cast<linalg::GenericOp>(op);
+      memref::LoadOp load =
+          generic ? transposingLoad(generic) : memref::LoadOp();
+      if (load) {
+        emitGroup();
+        emitTransposing(generic, load);
+        continue;
+      }
+      auto linalgOp = cast<linalg::LinalgOp>(op);
+      if (!joins(linalgOp))
+        emitGroup();
+      if (group.empty()) {
+        ImplicitLocOpBuilder builder(op.getLoc(), &op);
+        rows = numRows(builder, linalgOp.getDpsInits()[0]);
+      }
+      group.push_back(linalgOp);
+      continue;
+    }
+    // Allocations and address arithmetic do not end a group.
+    if (isMemoryEffectFree(&op) || isa<memref::AllocOp>(op))
+      continue;
+    emitGroup();
+  }
+  emitGroup();
+}
+
+struct LowerTileRows final : impl::AttnLowerTileRowsPassBase<LowerTileRows> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    SmallVector<Block *> blocks;
+    getOperation().walk([&](Block *block) {
+      Operation *parent = block->getParentOp();
+      bool inside = isa<scf::ForallOp>(parent) ||
+                    parent->getParentOfType<scf::ForallOp>();
+      if (inside && !isa<linalg::LinalgOp>(parent))
+        blocks.push_back(block);
+    });
+    for (Block *block : blocks)
+      RowLowering(lanes, scalef).runOnBlock(*block);
+    if (blocks.empty())
+      return;
+    RewritePatternSet patterns(&getContext());
+    populatePolynomialApproximateTanhPattern(patterns);
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+};
+
+} // namespace
+} // namespace mlir::attn
