@@ -1,5 +1,6 @@
 //===- CompilerDialects.cpp - What a compilation needs --------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "attn/Dialect/Attn/Transforms/Passes.h"
 #include "attn/InitAll.h"
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/InitAllDialects.h"
@@ -14,6 +15,9 @@ void mlir::attn::registerCompilerDialects(DialectRegistry &registry) {
 }
 
 void mlir::attn::buildRaisePipeline(OpPassManager &pm) {
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addNestedPass<func::FuncOp>(attn::createAttnRaisePass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 }
