@@ -351,7 +351,8 @@ TensorValue Emitter::matmul(const TensorValue &a, const TensorValue &b,
     return {};
   if (a.rank() == 1) {
     TensorValue result = matmul(unsqueeze(a, {0}), b, resultType);
-    return result.value ? squeeze(result, {result.rank() - 2}) : result;
+    int64_t row = result.rank() - (b.rank() == 1 ? 1 : 2);
+    return result.value ? squeeze(result, {row}) : result;
   }
   if (b.rank() == 1) {
     TensorValue result = matmul(a, unsqueeze(b, {1}), resultType);

@@ -67,7 +67,8 @@ public:
 private:
   void addArguments(Block *entry, Emitter &emit, GraphImporter &importer,
                     GraphImporter::Scope &scope);
-  DictionaryAttr describe(StringRef name, ArrayRef<std::string> dims);
+  DictionaryAttr describe(StringRef name, ArrayRef<std::string> dims,
+                          int32_t dataType);
   void eraseDead(Region &region);
 
   Model &model;
@@ -79,11 +80,16 @@ private:
 } // namespace
 
 DictionaryAttr FunctionBuilder::describe(StringRef name,
-                                         ArrayRef<std::string> dims) {
+                                         ArrayRef<std::string> dims,
+                                         int32_t dataType) {
   SmallVector<StringRef> names(dims.begin(), dims.end());
-  return builder.getDictionaryAttr(
-      {builder.getNamedAttr("attn.dims", builder.getStrArrayAttr(names)),
-       builder.getNamedAttr("attn.name", builder.getStringAttr(name))});
+  NamedAttrList list;
+  list.set("attn.dims", builder.getStrArrayAttr(names));
+  list.set("attn.name", builder.getStringAttr(name));
+  // Integers are signless in the function's type.
+  if (isUnsigned(dataType) && dataType != Bool)
+    list.set("attn.dtype", builder.getStringAttr(dataTypeName(dataType)));
+  return list.getDictionary(context);
 }
 
 void FunctionBuilder::addArguments(Block *entry, Emitter &emit,
@@ -169,7 +175,8 @@ void FunctionBuilder::addArguments(Block *entry, Emitter &emit,
     }
     scope.values[pending.info->name] =
         emit.fromValue(pending.argument, pending.info->dataType, shape);
-    argumentAttrs.push_back(describe(pending.info->name, names));
+    argumentAttrs.push_back(
+        describe(pending.info->name, names, pending.info->dataType));
   }
 }
 
@@ -223,7 +230,7 @@ FunctionBuilder::build(SmallVector<std::string> &problems) {
         name = info.dims[i].param.str();
       names.push_back(name);
     }
-    resultAttrs.push_back(describe(info.name, names));
+    resultAttrs.push_back(describe(info.name, names, result.dataType));
   }
   emit.getBuilder().setInsertionPointToEnd(entry);
   func::ReturnOp::create(emit.getBuilder(), builder.getUnknownLoc(), values);
