@@ -42,6 +42,7 @@ void mlir::attn::buildX86BufferPipeline(OpPassManager &pm,
   bufferization::buildBufferDeallocationPipeline(
       pm, bufferization::BufferDeallocationPipelineOptions());
   pm.addPass(bufferization::createLowerDeallocationsPass());
+  pm.addPass(createConvertBufferizationToMemRefPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 }
@@ -49,6 +50,7 @@ void mlir::attn::buildX86BufferPipeline(OpPassManager &pm,
 void mlir::attn::buildX86LLVMPipeline(OpPassManager &pm,
                                       const X86Options &options) {
   pm.addPass(createAttnLowerRuntimePass());
+  pm.nest<func::FuncOp>().addPass(createAttnLowerCopiesPass());
   pm.nest<func::FuncOp>().addPass(createConvertLinalgToLoopsPass());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.nest<func::FuncOp>().addPass(createLowerAffinePass());

@@ -31,6 +31,17 @@ def AttnLowerWeightsPass : Pass<"attn-lower-weights", "::mlir::ModuleOp"> {
   ];
 }
 
+def AttnLowerCopiesPass : Pass<"attn-lower-copies", "::mlir::func::FuncOp"> {
+  let summary = "turn copies of strided buffers into loops";
+  let description = [{
+    Pre:  `memref.copy` on buffers.
+    Post: the only `memref.copy` left are those between dense buffers, which
+          become calls of memcpy; LLVM's lowering of the others needs a support
+          library.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
 def AttnLowerRuntimePass : Pass<"attn-lower-runtime", "::mlir::ModuleOp"> {
   let summary = "turn attn_rt operations into calls of the runtime";
   let description = [{
