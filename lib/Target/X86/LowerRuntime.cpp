@@ -4,16 +4,82 @@
 #include "attn/Target/X86/Passes.h"
 #include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace mlir::attn {
 #define GEN_PASS_DEF_ATTNLOWERRUNTIMEPASS
 #include "attn/Target/X86/Passes.h.inc"
 
 namespace {
+
+/// `source`, which is dense, with other sizes.
+Value reshapeDense(PatternRewriter &rewriter, Location loc, MemRefType type,
+                   Value source, ArrayRef<OpFoldResult> sizes) {
+  SmallVector<OpFoldResult> strides(sizes.size());
+  AffineExpr s0, s1;
+  bindSymbols(rewriter.getContext(), s0, s1);
+  OpFoldResult stride = rewriter.getIndexAttr(1);
+  for (size_t i = sizes.size(); i-- > 0;) {
+    strides[i] = stride;
+    if (i > 0)
+      stride = affine::makeComposedFoldedAffineApply(rewriter, loc, s0 * s1,
+                                                     {stride, sizes[i]});
+  }
+  return memref::ReinterpretCastOp::create(
+      rewriter, loc, type, source, rewriter.getIndexAttr(0), sizes, strides);
+}
+
+struct ExpandToReinterpret : OpRewritePattern<memref::ExpandShapeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(memref::ExpandShapeOp op,
+                                PatternRewriter &rewriter) const override {
+    if (!op.getSrcType().getLayout().isIdentity() ||
+        !op.getResultType().getLayout().isIdentity())
+      return rewriter.notifyMatchFailure(op, "not dense");
+    rewriter.replaceOp(op,
+                       reshapeDense(rewriter, op.getLoc(), op.getResultType(),
+                                    op.getSrc(), op.getMixedOutputShape()));
+    return success();
+  }
+};
+
+struct CollapseToReinterpret : OpRewritePattern<memref::CollapseShapeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(memref::CollapseShapeOp op,
+                                PatternRewriter &rewriter) const override {
+    if (!op.getSrcType().getLayout().isIdentity() ||
+        !op.getResultType().getLayout().isIdentity())
+      return rewriter.notifyMatchFailure(op, "not dense");
+    Location loc = op.getLoc();
+    SmallVector<OpFoldResult> source =
+        memref::getMixedSizes(rewriter, loc, op.getSrc());
+    AffineExpr s0, s1;
+    bindSymbols(rewriter.getContext(), s0, s1);
+    SmallVector<OpFoldResult> sizes;
+    for (const ReassociationIndices &group : op.getReassociationIndices()) {
+      OpFoldResult size = rewriter.getIndexAttr(1);
+      for (int64_t i : group)
+        size = affine::makeComposedFoldedAffineApply(rewriter, loc, s0 * s1,
+                                                     {size, source[i]});
+      sizes.push_back(size);
+    }
+    // A size that the type knows must be an attribute.
+    for (auto [i, size] : llvm::enumerate(sizes))
+      if (!op.getResultType().isDynamicDim(i))
+        size = rewriter.getIndexAttr(op.getResultType().getDimSize(i));
+    rewriter.replaceOp(op, reshapeDense(rewriter, loc, op.getResultType(),
+                                        op.getSrc(), sizes));
+    return success();
+  }
+};
 
 struct AttnLowerRuntimePass final
     : impl::AttnLowerRuntimePassBase<AttnLowerRuntimePass> {
@@ -24,6 +90,14 @@ struct AttnLowerRuntimePass final
     module.walk([&](rt::WeightBufferOp op) { weights.push_back(op); });
     for (rt::WeightBufferOp op : weights)
       lower(op, converter);
+    SmallVector<cf::AssertOp> assertions;
+    module.walk([&](cf::AssertOp op) { assertions.push_back(op); });
+    for (cf::AssertOp op : assertions)
+      lower(op);
+    RewritePatternSet patterns(&getContext());
+    patterns.add<ExpandToReinterpret, CollapseToReinterpret>(&getContext());
+    if (failed(applyPatternsGreedily(module, std::move(patterns))))
+      signalPassFailure();
   }
 
   func::FuncOp declare(StringRef name, FunctionType type) {
@@ -55,6 +129,34 @@ struct AttnLowerRuntimePass final
     op.replaceAllUsesWith(buffer);
     op.erase();
   }
+
+  /// A failed check ends the run with the message instead of the process.
+  void lower(cf::AssertOp op) {
+    OpBuilder builder(op);
+    Location loc = op.getLoc();
+    auto pointer = LLVM::LLVMPointerType::get(&getContext());
+    func::FuncOp fail =
+        declare("attn_rt_fail", builder.getFunctionType({pointer}, {}));
+    Value isWrong =
+        arith::XOrIOp::create(builder, loc, op.getArg(),
+                              arith::ConstantIntOp::create(builder, loc, 1, 1));
+    auto branch = scf::IfOp::create(builder, loc, isWrong, false);
+    builder.setInsertionPointToStart(branch.thenBlock());
+    std::string text = op.getMsg().str();
+    text.push_back('\0');
+    std::string name = "attn_message_" + std::to_string(numMessages++);
+    Value address = LLVM::AddressOfOp::create(builder, loc, pointer, name);
+    func::CallOp::create(builder, loc, fail, ValueRange{address});
+    builder.setInsertionPointToStart(getOperation().getBody());
+    LLVM::GlobalOp::create(
+        builder, loc,
+        LLVM::LLVMArrayType::get(builder.getI8Type(), text.size()),
+        /*isConstant=*/true, LLVM::Linkage::Internal, name,
+        builder.getStringAttr(text));
+    op.erase();
+  }
+
+  unsigned numMessages = 0;
 };
 
 } // namespace

@@ -45,12 +45,14 @@ def AttnLowerCopiesPass : Pass<"attn-lower-copies", "::mlir::func::FuncOp"> {
 def AttnLowerRuntimePass : Pass<"attn-lower-runtime", "::mlir::ModuleOp"> {
   let summary = "turn attn_rt operations into calls of the runtime";
   let description = [{
-    Pre:  `attn_rt` operations on buffers.
-    Post: calls of `attn_rt_*` functions; no `attn_rt` operation is left.
+    Pre:  `attn_rt` operations and `cf.assert` in functions on buffers.
+    Post: calls of `attn_rt_*` functions; no `attn_rt` operation is left, and
+          reshapes of dense buffers are `memref.reinterpret_cast`.
   }];
   let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
     "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect",
-    "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"
   ];
 }
 
