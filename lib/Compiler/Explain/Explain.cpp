@@ -74,6 +74,7 @@ private:
 struct Row {
   Location loc;
   SmallVector<std::string> cells;
+  std::string note;
 };
 
 } // namespace
@@ -102,10 +103,18 @@ static std::string placeText(Location loc) {
   return file.empty() ? "unknown" : file;
 }
 
-static std::string originText(AttentionOp op) {
-  if (auto origin = op->getAttrOfType<StringAttr>("attn.origin"))
-    return origin.str();
-  return placeText(op.getLoc());
+/// Where the attention came from, and what the pass that found it noted:
+/// `attn.origin` is "softmax at 'NAME'; note; note".
+static std::pair<std::string, std::string> originOf(AttentionOp op) {
+  auto origin = op->getAttrOfType<StringAttr>("attn.origin");
+  if (!origin)
+    return {placeText(op.getLoc()), ""};
+  auto [place, note] = origin.getValue().split("; ");
+  if (place.consume_front("softmax at '"))
+    place.consume_back("'");
+  else if (place == "softmax")
+    return {placeText(op.getLoc()), note.str()};
+  return {place.str(), note.str()};
 }
 
 static std::string headsText(AttentionOp op) {
@@ -190,9 +199,11 @@ static std::string densityText(AttentionOp op) {
 static Row describe(AttentionOp op, size_t number) {
   std::string type = llvm::formatv(
       "{0}", cast<ShapedType>(op.getQuery().getType()).getElementType());
+  auto [origin, note] = originOf(op);
   return {op.getLoc(),
-          {std::to_string(number), originText(op), headsText(op), sizesText(op),
-           type, maskText(op), densityText(op)}};
+          {std::to_string(number), origin, headsText(op), sizesText(op), type,
+           maskText(op), densityText(op)},
+          note};
 }
 
 /// Whether the body of `op` holds an `OpTy`, or `op` is the named form.
@@ -278,6 +289,8 @@ FailureOr<std::string> mlir::attn::explainModule(ModuleOp module,
                "mask", "density", "path"});
   for (Row &row : rows) {
     SmallVector<std::string> notes;
+    if (!row.note.empty())
+      notes.push_back(row.note);
     row.cells.push_back(
         pathText(row.loc, tiled.contains(row.loc), remarks, notes));
     table.add(row.cells, notes);

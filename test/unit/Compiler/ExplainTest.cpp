@@ -63,7 +63,7 @@ func.func @main(%q: tensor<1x8x128x64xf32>, %k: tensor<1x2x128x64xf32>,
     : tensor<1x8x128x64xf32>, tensor<1x2x128x64xf32>, tensor<1x2x128x32xf32>
     -> tensor<1x8x128x32xf32> loc("layer0/attention")
   %1 = attn.attention %x, %x, %x bias(%b : tensor<1x4x1x1xf16>)
-      kv_lengths(%n : tensor<?xi64>) {attn.origin = "Softmax_7"}
+      kv_lengths(%n : tensor<?xi64>) {attn.origin = "softmax at 'Softmax_7'; mask: padding"}
     : tensor<?x4x?x16xf16>, tensor<?x4x?x16xf16>, tensor<?x4x?x16xf16>
     -> tensor<?x4x?x16xf16>
   return
@@ -75,6 +75,7 @@ func.func @main(%q: tensor<1x8x128x64xf32>, %k: tensor<1x2x128x64xf32>,
             "causal                        50.4 %   tiles\n"
             "1  Softmax_7         4      ? x ? x ? x 16                  f16   "
             "key lengths + bias [1,4,1,1]  by data  tiles\n"
+      "     mask: padding\n"
             "\n"
             "2 attentions recognised, 0 softmaxes left\n");
 }
