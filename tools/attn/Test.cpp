@@ -12,6 +12,7 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <thread>
 
 using namespace attn::tool;
 using attn::rt::fail;
@@ -25,6 +26,7 @@ struct TestOptions {
   CompileOptions compile;
   std::string listPassed, expectPassed;
   int timeout = 120;
+  size_t jobs = std::max(std::thread::hardware_concurrency(), 1u);
   bool quiet = false;
 };
 } // namespace
@@ -128,15 +130,21 @@ static void test(const TestOptions &options) {
       if (!cases.emplace(name, path).second)
         fail("two cases are named '", name, "'; run them one by one");
     }
+  std::vector<std::pair<std::string, fs::path>> order(cases.begin(),
+                                                      cases.end());
 
   // Loaded before the first child is made, once for all of them.
   loadCompiler();
-  int done = 0;
-  for (const auto &[name, path] : cases) {
-    showProgress(name, done++, static_cast<int>(cases.size()));
-    report.add(name, runInChild([&] { return runCase(path, options.compile); },
-                                options.timeout));
-  }
+  auto total = static_cast<int>(order.size());
+  showProgress(order[0].first, 0, total);
+  runInChildren(
+      order.size(), options.jobs, options.timeout,
+      [&](size_t i) { return runCase(order[i].second, options.compile); },
+      [&](size_t i, const CaseResult &result) {
+        report.add(order[i].first, result);
+        if (i + 1 < order.size())
+          showProgress(order[i + 1].first, static_cast<int>(i) + 1, total);
+      });
   clearProgress();
   bool isFine = report.finish();
   if (!options.listPassed.empty())
@@ -169,6 +177,11 @@ void attn::tool::addTestCommand(CLI::App &app) {
   command->add_option("--timeout", options->timeout, "seconds for one case")
       ->type_name("N")
       ->capture_default_str()
+      ->check(checkCount);
+  command
+      ->add_option("-j,--jobs", options->jobs,
+                   "number of cases at a time (default: one a processor)")
+      ->type_name("N")
       ->check(checkCount);
   command->add_flag("-q,--quiet", options->quiet, "name only failed cases");
   command->callback([options] { test(*options); });

@@ -46,7 +46,8 @@ def make_case(tmp_path):
     return make
 
 
-def test_every_kind_of_case(attn, stub, make_case):
+@pytest.mark.parametrize("jobs", [1, 3, 100])
+def test_every_kind_of_case(attn, stub, make_case, jobs):
     make_case("a_good", "double", (2, 2))
     make_case("b_second_set_differs", "double", (2, 2.01))
     make_case("c_within_tolerance", "double", (2.001,))
@@ -58,7 +59,8 @@ def test_every_kind_of_case(attn, stub, make_case):
     make_case("i_type", "double", dtype=np.float64)
     make_case("j_no_data", "double", ())
     make_case("k_bad_json", "double", data_json="{")
-    code, out, err = attn("test", "cases", environment=stub)
+    # The order is that of the names, whatever ends first.
+    code, out, err = attn("test", "cases", "--jobs", jobs, environment=stub)
     assert (code, err) == (1, "")
     lines = out.splitlines()
     assert lines[0] == "passed a_good"
@@ -93,10 +95,10 @@ def test_single_cases_and_quiet(attn, stub, make_case):
 
 
 def test_timeout(attn, stub, make_case):
-    case = make_case("slow", "hang")
-    code, out, _ = attn("test", case, "--timeout", "1", environment=stub)
+    slow, good = make_case("slow", "hang"), make_case("zoom", "double")
+    code, out, _ = attn("test", slow, good, "--timeout", "1", environment=stub)
     assert code == 1
-    assert out.startswith("failed slow: no result after 1 s\n")
+    assert out.splitlines()[:2] == ["failed slow: no result after 1 s", "passed zoom"]
 
 
 def test_inputs_that_do_not_fit(attn, stub, make_case):
