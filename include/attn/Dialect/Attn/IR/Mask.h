@@ -17,7 +17,7 @@ struct MaskPoint {
   OpFoldResult queryRow; ///< row of the query tensor
   OpFoldResult query;    ///< position of the query: row + query_offset
   OpFoldResult key;      ///< position of the key: its row
-  ValueRange operands;   ///< the mask's operands, tensors or memrefs
+  ValueRange operands;   ///< the mask's operands, tensors
 };
 
 /// All pairs of the query positions [queryBegin, queryEnd) with keys.

@@ -57,12 +57,10 @@ KeyIntervals intersect(const IndexMath &math, const KeyIntervals &a,
 KeyIntervals complement(const IndexMath &math, const KeyIntervals &intervals,
                         OpFoldResult kvLen) {
   KeyIntervals result = {{math.constant(0), kvLen}};
-  for (const KeyInterval &x : intervals) {
-    // An empty interval must remove nothing: end is not below begin.
-    OpFoldResult end = math.max(x.begin, x.end);
+  // An empty interval, whose end may lie before its begin, removes nothing.
+  for (const KeyInterval &x : intervals)
     result =
-        intersect(math, result, {{math.constant(0), x.begin}, {end, kvLen}});
-  }
+        intersect(math, result, {{math.constant(0), x.begin}, {x.end, kvLen}});
   return result;
 }
 
