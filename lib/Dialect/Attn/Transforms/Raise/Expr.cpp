@@ -157,6 +157,15 @@ const Expr *ExprArena::fold(OperationName name, DictionaryAttr attrs, Type type,
       return nullptr;
     constants.push_back(operand->constant);
   }
+  if (name.getStringRef() == "arith.truncf") {
+    // Rounded to nearest, as the operation does at run time.
+    auto source = cast<FloatAttr>(constants[0]);
+    APFloat value = source.getValue();
+    bool losesInfo;
+    value.convert(cast<FloatType>(type).getFloatSemantics(),
+                  APFloat::rmNearestTiesToEven, &losesInfo);
+    return constant(FloatAttr::get(type, value));
+  }
   if (name.getStringRef() == "math.rsqrt") {
     double x = *floatConstant(operands[0]);
     return x > 0 ? constantFloat(type, 1.0 / std::sqrt(x)) : nullptr;

@@ -98,6 +98,7 @@ private:
                StringRef suggestion);
   std::string usedElsewhere(Operation *softmax, Operation *product);
   Value restoreLayout(Value output, ValueProduct &product, Location loc);
+  Value widen(Value tensor, Type wide, Location loc);
   void emitRemarks();
 
   func::FuncOp function;
@@ -263,6 +264,45 @@ std::string Raiser::usedElsewhere(Operation *softmax, Operation *product) {
   return {};
 }
 
+/// Every use of `value` rounds its elements, in place, to `type`.
+static bool onlyRounded(Value value, Type type,
+                        SmallVectorImpl<Operation *> &roundings) {
+  for (Operation *user : value.getUsers()) {
+    auto op = dyn_cast<linalg::LinalgOp>(user);
+    if (!op || op->getNumResults() != 1 || op.getNumDpsInputs() != 1 ||
+        !isElementwise(op, 0) ||
+        op.getMatchingIndexingMap(op.getDpsInputOperand(0)) !=
+            op.getIndexingMapMatchingResult(op->getResult(0)))
+      return false;
+    Operation *body =
+        op.getBlock()->getTerminator()->getOperand(0).getDefiningOp();
+    if (!isa_and_nonnull<arith::TruncFOp>(body) ||
+        body->getOperand(0) != op.getBlock()->getArgument(0) ||
+        body->getResult(0).getType() != type)
+      return false;
+    roundings.push_back(user);
+  }
+  return !roundings.empty();
+}
+
+/// `tensor` with elements of the wider type.
+Value Raiser::widen(Value tensor, Type wide, Location loc) {
+  Value init = tensor::EmptyOp::create(
+      builder, loc, tensor::getMixedSizes(builder, loc, tensor), wide);
+  AffineMap identity =
+      AffineMap::getMultiDimIdentityMap(4, builder.getContext());
+  SmallVector<utils::IteratorType> loops(4, utils::IteratorType::parallel);
+  return linalg::GenericOp::create(
+             builder, loc, init.getType(), tensor, init,
+             ArrayRef<AffineMap>{identity, identity}, loops,
+             [&](OpBuilder &b, Location l, ValueRange args) {
+               linalg::YieldOp::create(
+                   b, l,
+                   arith::ExtFOp::create(b, l, wide, args[0]).getResult());
+             })
+      .getResult(0);
+}
+
 Value Raiser::restoreLayout(Value output, ValueProduct &product, Location loc) {
   // From [batch, head, query, feature] to the loops in the order
   // leading..., query, feature.
@@ -325,7 +365,8 @@ Value Raiser::restoreLayout(Value output, ValueProduct &product, Location loc) {
     value = linalg::TransposeOp::create(builder, loc, value, init, permutation)
                 .getResult()[0];
   }
-  Type wanted = product.op->getResult(0).getType();
+  Type wanted = cast<RankedTensorType>(product.op->getResult(0).getType())
+                    .clone(type.getElementType());
   if (value.getType() != wanted)
     value = tensor::CastOp::create(builder, loc, wanted, value);
   return value;
@@ -407,9 +448,11 @@ bool Raiser::tryProduct(linalg::LinalgOp op, unsigned probabilityOperand) {
       arena.setAxisSize(ValueAxis, arena.dimOf(values.get(), dim));
     valueIndices.push_back(arena.simplify(e.replaceDims(loops)));
   }
-  auto value = OperandLayout::find(
-      arena, sourcesOf(arena, values.get(), valueIndices), KeyAxis, ValueAxis,
-      /*grouped=*/true);
+  SmallVector<Source> valueSources =
+      sourcesOf(arena, values.get(), valueIndices);
+  SmallVector<Source> keySources;
+  auto value = OperandLayout::find(arena, valueSources, KeyAxis, ValueAxis,
+                                   /*grouped=*/true);
 
   SmallVector<const Expr *> candidates =
       dotCandidates(scope->tracer, probability.score);
@@ -470,9 +513,9 @@ bool Raiser::tryProduct(linalg::LinalgOp op, unsigned probabilityOperand) {
     query = OperandLayout::find(
         arena, sourcesOf(arena, dotOp->getOperand(q), indices[q]), QueryAxis,
         FeatureAxis, /*grouped=*/false);
-    key = OperandLayout::find(
-        arena, sourcesOf(arena, dotOp->getOperand(1 - q), indices[1 - q]),
-        KeyAxis, FeatureAxis, /*grouped=*/true);
+    keySources = sourcesOf(arena, dotOp->getOperand(1 - q), indices[1 - q]);
+    key = OperandLayout::find(arena, keySources, KeyAxis, FeatureAxis,
+                              /*grouped=*/true);
     if (!query || !key) {
       reason = std::string("the layout of the ") +
                (query ? "keys" : "queries") + " is not understood";
@@ -502,10 +545,15 @@ bool Raiser::tryProduct(linalg::LinalgOp op, unsigned probabilityOperand) {
             "export the model with a static head dimension");
     return false;
   }
-  // Keys and values must group their heads alike.
+  // Keys and values must group their heads alike: else both are repeated, as
+  // the program does it.
   if (key->getGroup() != value->getGroup()) {
-    int64_t group = std::min(key->getGroup(), value->getGroup());
-    (void)group;
+    key = OperandLayout::find(arena, keySources, KeyAxis, FeatureAxis,
+                              /*grouped=*/false);
+    value = OperandLayout::find(arena, valueSources, KeyAxis, ValueAxis,
+                                /*grouped=*/false);
+  }
+  if (!key || !value) {
     decline(softmax, "group-mismatch",
             "keys and values share heads differently",
             "repeat both by the same factor");
@@ -535,40 +583,23 @@ bool Raiser::tryProduct(linalg::LinalgOp op, unsigned probabilityOperand) {
   queryType = cast<RankedTensorType>(queryTensor.getType());
   keyType = cast<RankedTensorType>(keyTensor.getType());
   valueType = cast<RankedTensorType>(valueTensor.getType());
-  // Products of narrow operands into wide results keep the wide type.
+  // Products of narrow operands into wide results: when only the rounded
+  // result is used, the operands stay narrow, else they are widened.
   auto resultType = cast<RankedTensorType>(op->getResult(0).getType());
   Type wide = resultType.getElementType();
+  SmallVector<Operation *> roundings;
   if (keyType.getElementType() != element ||
-      valueType.getElementType() != element || wide != element) {
-    auto widen = [&](Value tensor) -> Value {
-      auto type = cast<RankedTensorType>(tensor.getType());
-      if (type.getElementType().getIntOrFloatBitWidth() >=
-          wide.getIntOrFloatBitWidth())
-        return type.getElementType() == wide ? tensor : Value();
-      Value init = tensor::EmptyOp::create(
-          builder, loc, tensor::getMixedSizes(builder, loc, tensor), wide);
-      AffineMap identity =
-          AffineMap::getMultiDimIdentityMap(4, builder.getContext());
-      SmallVector<utils::IteratorType> loops4(4, utils::IteratorType::parallel);
-      return linalg::GenericOp::create(
-                 builder, loc, init.getType(), tensor, init,
-                 ArrayRef<AffineMap>{identity, identity}, loops4,
-                 [&](OpBuilder &b, Location l, ValueRange args) {
-                   linalg::YieldOp::create(
-                       b, l,
-                       arith::ExtFOp::create(b, l, wide, args[0]).getResult());
-                 })
-          .getResult(0);
-    };
-    queryTensor = widen(queryTensor);
-    keyTensor = widen(keyTensor);
-    valueTensor = widen(valueTensor);
-    if (!queryTensor || !keyTensor || !valueTensor) {
-      decline(softmax, "element-types",
-              "queries, keys, values and the result have different types",
-              "use one element type for all of them");
-      return false;
-    }
+      valueType.getElementType() != element ||
+      wide.getIntOrFloatBitWidth() < element.getIntOrFloatBitWidth()) {
+    decline(softmax, "element-types",
+            "queries, keys and values have different types",
+            "use one element type for all of them");
+    return false;
+  }
+  if (wide != element && !onlyRounded(op->getResult(0), element, roundings)) {
+    queryTensor = widen(queryTensor, wide, loc);
+    keyTensor = widen(keyTensor, wide, loc);
+    valueTensor = widen(valueTensor, wide, loc);
     element = wide;
     queryType = cast<RankedTensorType>(queryTensor.getType());
     valueType = cast<RankedTensorType>(valueTensor.getType());
@@ -605,8 +636,11 @@ bool Raiser::tryProduct(linalg::LinalgOp op, unsigned probabilityOperand) {
       form->softcap ? builder.getF64FloatAttr(*form->softcap) : FloatAttr(),
       BiasOrderAttr::get(builder.getContext(), mask.order), precision);
   attention->setAttr("attn.origin", builder.getStringAttr(origin));
-  op->getResult(0).replaceAllUsesWith(
-      restoreLayout(attention.getOutput(), *product, loc));
+  Value restored = restoreLayout(attention.getOutput(), *product, loc);
+  if (roundings.empty())
+    op->getResult(0).replaceAllUsesWith(restored);
+  for (Operation *rounding : roundings)
+    rounding->getResult(0).replaceAllUsesWith(restored);
   raisedSoftmaxes.insert(softmax);
   ++numRaised;
   remark::passed(loc, remark::RemarkOpts::name("raised")

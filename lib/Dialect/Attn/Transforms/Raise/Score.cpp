@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Score.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace mlir::attn::raise;
@@ -470,6 +471,44 @@ mlir::attn::raise::matchAdditiveMask(ExprArena &arena, const Expr *term) {
         return MaskFactor{arena.logicalAnd(keep, inner->keep), *fill, false};
     }
     return std::nullopt;
+  }
+  // A constant table of 0 and one fill.
+  DenseElementsAttr table;
+  if (term->kind == ExprKind::Load &&
+      matchPattern(term->value, m_Constant(&table)) &&
+      isa<FloatType>(table.getElementType())) {
+    std::optional<double> fill;
+    for (const APFloat &entry : table.getValues<APFloat>()) {
+      if (entry.isZero())
+        continue;
+      double number = entry.isInfinity() ? -INFINITY : 0;
+      if (entry.isInfinity() && !entry.isNegative())
+        return std::nullopt;
+      if (!entry.isInfinity()) {
+        APFloat copy = entry;
+        bool losesInfo;
+        copy.convert(APFloat::IEEEdouble(), APFloat::rmNearestTiesToEven,
+                     &losesInfo);
+        number = copy.convertToDouble();
+      }
+      if (!(number <= maskThreshold) || (fill && *fill != number))
+        return std::nullopt;
+      fill = number;
+    }
+    if (!fill)
+      return std::nullopt;
+    Type boolean = IntegerType::get(arena.getContext(), 1);
+    auto predicate = arith::CmpFPredicateAttr::get(arena.getContext(),
+                                                   arith::CmpFPredicate::OEQ);
+    return MaskFactor{
+        arena.operation(
+            OperationName("arith.cmpf", arena.getContext()),
+            DictionaryAttr::get(
+                arena.getContext(),
+                NamedAttribute(StringAttr::get(arena.getContext(), "predicate"),
+                               predicate)),
+            boolean, {term, arena.constantFloat(term->type, 0.0)}),
+        *fill, false};
   }
   // A function of one integer that is 0 or 1.
   const Expr *atom = nullptr;
