@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "GraphImporter.h"
 #include "attn/Dialect/Runtime/IR/RuntimeDialect.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -10,7 +11,11 @@ using namespace mlir::attn::frontend::onnx;
 void GraphImporter::problem(const Twine &text) {
   // A damaged file could make any number of them.
   constexpr size_t maxProblems = 1000;
-  std::string line = text.str();
+  // Names from the file must not break the message's line.
+  std::string line = llvm::json::fixUTF8(text.str());
+  for (char &c : line)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      c = '?';
   if (problems.size() < maxProblems && !llvm::is_contained(problems, line))
     problems.push_back(std::move(line));
 }

@@ -8,6 +8,7 @@ using namespace mlir::attn::frontend::onnx;
 const OpRegistry &OpRegistry::get() {
   static const OpRegistry registry = [] {
     OpRegistry all;
+    registerActivationOps(all);
     registerAttentionOps(all);
     registerControlOps(all);
     registerElementwiseOps(all);

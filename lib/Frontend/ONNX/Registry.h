@@ -48,6 +48,7 @@ private:
 };
 
 // One function for each file in Ops/.
+void registerActivationOps(OpRegistry &registry);
 void registerAttentionOps(OpRegistry &registry);
 void registerControlOps(OpRegistry &registry);
 void registerElementwiseOps(OpRegistry &registry);
