@@ -8,7 +8,7 @@
 using namespace mlir;
 using namespace mlir::attn;
 
-SmallVector<Value> TileProgram::buildDecode() {
+SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
   // Rows of all heads of a group stand together, if their number is known.
   int64_t length = *constantOf(queryLen);
   auto groupSize = constantOf(group);
@@ -53,7 +53,7 @@ SmallVector<Value> TileProgram::buildDecode() {
 
   OpFoldResult headRows = c(length);
   auto merge =
-      forall({batches, heads}, emptyResults(), [&](scf::ForallOp loop) {
+      forall({batches, heads}, destinations, [&](scf::ForallOp loop) {
         SmallVector<Value> at = loop.getInductionVars();
         QueryTile tile;
         tile.batch = at[0];

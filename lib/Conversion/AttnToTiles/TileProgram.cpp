@@ -86,29 +86,30 @@ static bool isSelfAttention(AttentionOp op, const TensorView &query,
 }
 
 SmallVector<Value> TileProgram::build() {
+  // One destination for all programs, so that no result needs a copy.
+  SmallVector<Value> destinations = emptyResults();
   auto rowsOfHead = constantOf(queryLen);
   auto groupSize = constantOf(group);
   if (rowsOfHead) {
     int64_t rows = *rowsOfHead * groupSize.value_or(1);
     bool few = rows <= options.decodeRows || *rowsOfHead == 1;
-    return few && rows > 0 ? buildDecode() : buildPrefill();
+    return few && rows > 0 ? buildDecode(destinations)
+                           : buildPrefill(destinations);
   }
   if (isSelfAttention(op, query, key))
-    return buildPrefill();
-  Value one =
-      math.materialize(math.compare(arith::CmpIPredicate::eq, queryLen, c(1)));
+    return buildPrefill(destinations);
+  Value one = math.materialize(
+      math.compare(arith::CmpIPredicate::eq, queryLen, c(1)));
   OpFoldResult dynamicLen = queryLen;
   auto branch = [&](bool decode) {
     return [&, decode](OpBuilder &inner, Location) {
       OpBuilder::InsertionGuard guard(b);
       b.restoreInsertionPoint(inner.saveInsertionPoint());
-      queryLen = decode ? c(1) : dynamicLen;
-      SmallVector<Value> results = decode ? buildDecode() : buildPrefill();
-      // Both branches must agree on what is static.
+      if (decode)
+        queryLen = c(1);
+      SmallVector<Value> results =
+          decode ? buildDecode(destinations) : buildPrefill(destinations);
       queryLen = dynamicLen;
-      for (auto [result, like] : llvm::zip(results, emptyResults()))
-        if (result.getType() != like.getType())
-          result = tensor::CastOp::create(b, like.getType(), result);
       scf::YieldOp::create(b, results);
     };
   };
@@ -335,7 +336,7 @@ void TileProgram::storeRows(scf::ForallOp forall, const State &state,
   insert(forall, lse, 1, lseOffsets, lseSizes);
 }
 
-SmallVector<Value> TileProgram::buildPrefill() {
+SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
   // Short static queries get a smaller tile.
   int64_t tileRows = options.queryTile;
   if (auto length = constantOf(queryLen))
@@ -349,7 +350,7 @@ SmallVector<Value> TileProgram::buildPrefill() {
   OpFoldResult tiles = math.ceilDiv(queryLen, tileRows);
   bool even = constantOf(math.mod(queryLen, tileRows)) == 0;
   auto loop =
-      forall({batches, heads, tiles}, emptyResults(), [&](scf::ForallOp loop) {
+      forall({batches, heads, tiles}, destinations, [&](scf::ForallOp loop) {
         SmallVector<Value> at = loop.getInductionVars();
         QueryTile tile;
         tile.batch = at[0];

@@ -65,7 +65,7 @@ private:
   using Body = llvm::function_ref<Value(ValueRange elements)>;
 
   // Parts shared by the programs (TileProgram.cpp).
-  SmallVector<Value> buildPrefill();
+  SmallVector<Value> buildPrefill(ValueRange destinations);
   Value packKeys();
   Value packValues();
   State initialState(const QueryTile &tile);
@@ -97,7 +97,7 @@ private:
   bool maskDependsOnHead();
 
   // Decoding (DecodeProgram.cpp).
-  SmallVector<Value> buildDecode();
+  SmallVector<Value> buildDecode(ValueRange destinations);
   State merged(State a, State part, OpFoldResult rows);
   /// The larger maximum, or 0 for a row without keys: scores are taken
   /// relative to it.

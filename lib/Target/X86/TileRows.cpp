@@ -57,6 +57,26 @@ bool isRowOp(Operation *candidate) {
          isa<arith::AddFOp, arith::MaxNumFOp, arith::MaximumFOp>(yielded);
 }
 
+/// Copies of rows become elementwise operations, which join a group.
+void generalizeCopies(Block &block) {
+  for (auto copy : llvm::make_early_inc_range(block.getOps<memref::CopyOp>())) {
+    auto type = cast<MemRefType>(copy.getTarget().getType());
+    int64_t rank = type.getRank();
+    if (rank < 1 || rank > 2)
+      continue;
+    ImplicitLocOpBuilder b(copy.getLoc(), copy);
+    AffineMap map = b.getMultiDimIdentityMap(rank);
+    linalg::GenericOp::create(
+        b, copy.getSource(), copy.getTarget(),
+        SmallVector<AffineMap>{map, map},
+        SmallVector<utils::IteratorType>(rank, utils::IteratorType::parallel),
+        [](OpBuilder &inner, Location loc, ValueRange x) {
+          linalg::YieldOp::create(inner, loc, x[0]);
+        });
+    copy.erase();
+  }
+}
+
 /// The only load of `op`, if it runs along the rows in its last index, where
 /// neighbours in memory are: transposed while loading.
 memref::LoadOp transposingLoad(linalg::GenericOp op) {
@@ -365,8 +385,10 @@ struct LowerTileRows final : impl::AttnLowerTileRowsPassBase<LowerTileRows> {
       if (inside && !isa<linalg::LinalgOp>(parent))
         blocks.push_back(block);
     });
-    for (Block *block : blocks)
+    for (Block *block : blocks) {
+      generalizeCopies(*block);
       RowLowering(lanes, scalef).runOnBlock(*block);
+    }
     if (blocks.empty())
       return;
     RewritePatternSet patterns(&getContext());
