@@ -52,45 +52,43 @@ SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
       });
 
   OpFoldResult headRows = c(length);
-  auto merge =
-      forall({batches, heads}, destinations, [&](scf::ForallOp loop) {
-        SmallVector<Value> at = loop.getInductionVars();
-        QueryTile tile;
-        tile.batch = at[0];
-        tile.head = at[1];
-        tile.firstRow = c(0);
-        tile.rows = headRows;
-        tile.mayRepeat = false;
-        OpFoldResult ofGroup = math.floorDiv(at[1], headsTogether);
-        OpFoldResult first = math.mul(math.mod(at[1], headsTogether), headRows);
-        State state = initialState(tile);
-        if (op.getSinkLogits())
-          state = addSinks(tile, state);
-        auto parts = scf::ForOp::create(
-            b, math.materialize(c(0)), math.materialize(splits),
-            math.materialize(c(1)),
-            ValueRange{state.maximum, state.sum, state.total});
-        {
-          OpBuilder::InsertionGuard guard(b);
-          b.setInsertionPointToStart(parts.getBody());
-          ValueRange args = parts.getRegionIterArgs();
-          OpFoldResult part = parts.getInductionVar();
-          SmallVector<OpFoldResult> offsets = {at[0], ofGroup, part, first};
-          SmallVector<OpFoldResult> sizes = {c(1), c(1), c(1), headRows};
-          Value maximum = slice(split.getResult(0), offsets, sizes, {3});
-          Value sum = slice(split.getResult(1), offsets, sizes, {3});
-          offsets.push_back(c(0));
-          sizes.push_back(width);
-          Value total = slice(split.getResult(2), offsets, sizes, {3, 4});
-          State next = merged({args[0], args[1], args[2]},
-                              {maximum, sum, total}, headRows);
-          scf::YieldOp::create(b,
-                               ValueRange{next.maximum, next.sum, next.total});
-        }
-        storeRows(loop,
-                  {parts.getResult(0), parts.getResult(1), parts.getResult(2)},
-                  tile.batch, tile.head, c(0), headRows);
-      });
+  auto merge = forall({batches, heads}, destinations, [&](scf::ForallOp loop) {
+    SmallVector<Value> at = loop.getInductionVars();
+    QueryTile tile;
+    tile.batch = at[0];
+    tile.head = at[1];
+    tile.firstRow = c(0);
+    tile.rows = headRows;
+    tile.mayRepeat = false;
+    OpFoldResult ofGroup = math.floorDiv(at[1], headsTogether);
+    OpFoldResult first = math.mul(math.mod(at[1], headsTogether), headRows);
+    State state = initialState(tile);
+    if (op.getSinkLogits())
+      state = addSinks(tile, state);
+    auto parts =
+        scf::ForOp::create(b, math.materialize(c(0)), math.materialize(splits),
+                           math.materialize(c(1)),
+                           ValueRange{state.maximum, state.sum, state.total});
+    {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(parts.getBody());
+      ValueRange args = parts.getRegionIterArgs();
+      OpFoldResult part = parts.getInductionVar();
+      SmallVector<OpFoldResult> offsets = {at[0], ofGroup, part, first};
+      SmallVector<OpFoldResult> sizes = {c(1), c(1), c(1), headRows};
+      Value maximum = slice(split.getResult(0), offsets, sizes, {3});
+      Value sum = slice(split.getResult(1), offsets, sizes, {3});
+      offsets.push_back(c(0));
+      sizes.push_back(width);
+      Value total = slice(split.getResult(2), offsets, sizes, {3, 4});
+      State next =
+          merged({args[0], args[1], args[2]}, {maximum, sum, total}, headRows);
+      scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.total});
+    }
+    storeRows(loop,
+              {parts.getResult(0), parts.getResult(1), parts.getResult(2)},
+              tile.batch, tile.head, c(0), headRows);
+  });
   return llvm::to_vector(llvm::map_range(
       merge.getResults(), [](OpResult x) -> Value { return x; }));
 }

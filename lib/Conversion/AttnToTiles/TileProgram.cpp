@@ -98,8 +98,8 @@ SmallVector<Value> TileProgram::build() {
   }
   if (isSelfAttention(op, query, key))
     return buildPrefill(destinations);
-  Value one = math.materialize(
-      math.compare(arith::CmpIPredicate::eq, queryLen, c(1)));
+  Value one =
+      math.materialize(math.compare(arith::CmpIPredicate::eq, queryLen, c(1)));
   OpFoldResult dynamicLen = queryLen;
   auto branch = [&](bool decode) {
     return [&, decode](OpBuilder &inner, Location) {

@@ -67,8 +67,7 @@ void generalizeCopies(Block &block) {
     ImplicitLocOpBuilder b(copy.getLoc(), copy);
     AffineMap map = b.getMultiDimIdentityMap(rank);
     linalg::GenericOp::create(
-        b, copy.getSource(), copy.getTarget(),
-        SmallVector<AffineMap>{map, map},
+        b, copy.getSource(), copy.getTarget(), SmallVector<AffineMap>{map, map},
         SmallVector<utils::IteratorType>(rank, utils::IteratorType::parallel),
         [](OpBuilder &inner, Location loc, ValueRange x) {
           linalg::YieldOp::create(inner, loc, x[0]);

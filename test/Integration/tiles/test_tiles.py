@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Tile programs on the host's vector units against the NumPy oracle.
+
+Run it with: python -m unittest discover test/Integration/tiles
+"""
+
+import functools
+import itertools
+import random
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "python"))
+
+from attn.testing.attention import AttentionCase  # noqa: E402
+from attn.testing.execute import LOWER_LINALG, Library, run_cases  # noqa: E402
+
+CPU_FLAGS = Path("/proc/cpuinfo").read_text().split() if sys.platform == "linux" else []
+AVX512 = all(f"avx512{part}" in CPU_FLAGS for part in ("f", "bw", "dq", "vl"))
+AVX2 = "avx2" in CPU_FLAGS and "fma" in CPU_FLAGS
+BF16 = AVX512 and "avx512_bf16" in CPU_FLAGS
+
+A = AttentionCase
+CAUSAL = ("causal",)
+WINDOW = ("window", 40, 3)
+SINK = ("sink", 2)
+DOCUMENTS = ("documents",)
+MASKS = [
+    CAUSAL,
+    WINDOW,
+    ("window", 300, 0),
+    ("window", -1, 70),
+    ("window", 33, -1),
+    SINK,
+    ("sink", 0),
+    ("sink", 130),
+    ("strided", 3, 1, 1, "query"),
+    ("strided", 2, 64, 1, "origin"),
+    DOCUMENTS,
+    ("not", CAUSAL),
+    ("not", WINDOW),
+    ("not", DOCUMENTS),
+    ("all_of",),
+    ("any_of",),
+    ("all_of", CAUSAL, DOCUMENTS, WINDOW),
+    ("any_of", SINK, ("all_of", CAUSAL, WINDOW)),
+    ("any_of", SINK, ("window", 5, 5), ("not", ("window", 150, 150)), ("sink", 40)),
+    ("all_of", ("any_of", SINK, DOCUMENTS), ("not", ("strided", 3, 1, 0, "query"))),
+    ("per_head", (CAUSAL, SINK, ("not", WINDOW)), (0, 2, 1, 0)),
+]
+
+
+def passes(avx512, bf16=False):
+    options = f"avx512={str(avx512).lower()} bf16-dot={str(bf16).lower()}"
+    return [
+        f"--attn-to-tiles={options}",
+        *LOWER_LINALG[:3],
+        f"--attn-lower-tiles={options}",
+        "--scf-parallel-for-to-nested-fors",
+        *LOWER_LINALG[3:],
+    ]
+
+
+def shape_cases():
+    lengths = [0, 1, 7, 8, 31, 33, 63, 64, 65, 127, 128, 129, 197]
+    rng = random.Random(3)
+    for rows, keys in itertools.chain(
+        [(n, n) for n in lengths], [(rng.choice(lengths), rng.choice(lengths)) for _ in range(24)]
+    ):
+        heads, kv_heads = rng.choice([(1, 1), (4, 4), (4, 2), (8, 1)])
+        yield A(
+            B=rng.choice([1, 2]), H=heads, G=kv_heads, S=rows, K=keys,
+            D=rng.choice([8, 32, 40]), V=rng.choice([8, 16, 24, 40]),
+            mask=rng.choice([None, CAUSAL]), query_offset=keys - rows, lse=rng.choice([True, False]),
+            dynamic=rng.choice(["", "S", "K", "BSK", "BHGSK"]),
+        )
+    for D, V in [(1, 1), (3, 5), (64, 64), (80, 80), (128, 128), (96, 33), (67, 129)]:
+        yield A(S=70, K=150, D=D, V=V)
+        yield A(S=1, K=150, D=D, V=V)
+    yield A(H=1, G=1, S=1, K=1999, D=40, V=24, lse=True)
+    yield A(H=1, G=1, S=70, K=1999, D=40, V=24, lse=True, dynamic="SK")
+    yield A(B=0, dynamic="B", lse=True)
+
+
+def mask_cases():
+    for mask in MASKS:
+        common = dict(B=2, H=4, G=2, D=8, V=8, mask=mask, lse=True)
+        yield A(S=100, K=333, query_offset=201, **common)
+        yield A(S=333, K=100, query_offset=(-30, 5), dynamic="BSK", **common)
+        yield A(S=1, K=1100, query_offset=(1099, 300), dynamic="SK", **common)
+        yield A(S=3, K=70, query_offset=2, kv_lengths=(70, 0), **common)
+
+
+def feature_cases():
+    everything = dict(
+        B=2, H=4, G=2, V=24, D=16, mask=CAUSAL, bias="B1SK", keep="1HSK",
+        query_offset=(2, 4), sinks=True, scale=0.3, softcap=2.0, lse=True,
+    )
+    for rows, keys in [(70, 170), (2, 170), (1, 600)]:
+        for dynamic in ["", "SK", "BHGSK"]:
+            yield A(S=rows, K=keys, kv_lengths=(keys - 1, 3), dynamic=dynamic, **everything)
+    for shape in ["1111", "B111", "1H1K", "B11K", "B1S1", "BHSK"]:
+        for ones in [False, True]:
+            for rows in [1, 40]:
+                shapes = dict(B=2, H=4, G=2, S=rows, K=77, dynamic="SK" if ones else "", dynamic_ones=ones)
+                yield A(bias=shape, **shapes)
+                yield A(keep=shape, lse=True, **shapes)
+    for index_type in ["i32", "i64", "index"]:
+        for rows in [1, 40]:
+            yield A(
+                B=4, S=rows, K=60, kv_lengths=(0, -2, 7, 100), query_offset=(0, 1, 2, -1),
+                mask=("any_of", CAUSAL, DOCUMENTS), index_type=index_type, lse=True,
+            )
+    for order in ["before_softcap", "after_softcap"]:
+        yield A(bias="BHSK", softcap=1.5, bias_order=order, S=33, K=65)
+        yield A(bias="BHSK", bias_order=order, S=33, K=65)
+    for scale in [1.0, 0.0, -2.0]:
+        yield A(scale=scale, S=33, K=65)
+    for rows in [1, 33]:
+        sizes = dict(S=rows, K=65)
+        yield A(spread=30.0, lse=True, **sizes)
+        yield A(spread=30.0, sinks=True, mask=CAUSAL, lse=True, **sizes)
+        yield A(special="nan_query", lse=True, **sizes)
+        yield A(special="nan_query", kv_lengths=(0,), lse=True, **sizes)
+        yield A(special="nan_last_key", **sizes)
+        yield A(special="nan_last_key", mask=CAUSAL, query_offset=2, lse=True, **sizes)
+        yield A(special="nan_last_key", keep="BHSK", lse=True, **sizes)
+        yield A(special="nan_last_value", B=2, kv_lengths=(64, 0), lse=True, **sizes)
+        yield A(special="minus_inf_bias", bias="BHSK", lse=True, **sizes)
+        yield A(special="minus_inf_bias", bias="BHSK", sinks=True, lse=True, **sizes)
+        yield A(special="minus_inf_bias", bias="B1S1", mask=CAUSAL, lse=True, **sizes)
+        yield A(special="empty_row", keep="1HSK", lse=True, **sizes)
+        yield A(special="empty_row", keep="1HSK", sinks=True, lse=True, **sizes)
+        yield A(special="minus_inf_sink", sinks=True, lse=True, **sizes)
+        yield A(special="minus_inf_sink", sinks=True, kv_lengths=(0,), lse=True, **sizes)
+
+
+def half_cases():
+    for dtype in ["f16", "bf16"]:
+        for rows, keys in [(1, 1), (1, 150), (64, 128), (70, 333), (5, 7)]:
+            for D, V in [(8, 8), (32, 64), (40, 24), (64, 80), (7, 9)]:
+                yield A(dtype=dtype, B=2, H=4, G=2, S=rows, K=keys, D=D, V=V, mask=CAUSAL,
+                        query_offset=keys - rows, lse=True)
+        yield A(dtype=dtype, B=2, S=70, K=100, kv_lengths=(99, 0), special="nan_last_value")
+        yield A(dtype=dtype, B=2, S=70, K=100, bias="B1SK", keep="B11K", softcap=3.0, dynamic="SK")
+
+
+def make_test(cases, build):
+    """A test case class with one method for each case, compiled together."""
+
+    class Test(unittest.TestCase):
+        @classmethod
+        def setUpClass(cls):
+            cls.problems = run_cases(cases, build)
+
+    for i, case in enumerate(cases):
+
+        def test(self, i=i, case=case):
+            if self.problems[i]:
+                self.fail(f"{case}\n{self.problems[i]}")
+
+        setattr(Test, f"test_{i:03}", test)
+    return Test
+
+
+for target, known, options in [
+    ("Avx512", AVX512, (True,)), ("Avx2", AVX2, (False,)), ("Bf16", BF16, (True, True))
+]:
+    build = functools.partial(Library, passes=passes(*options))
+    groups = [half_cases] if target == "Bf16" else [
+        shape_cases, mask_cases, feature_cases, half_cases
+    ]
+    for group in groups:
+        name = f"Test{target}{group.__name__.split('_')[0].title()}"
+        test = make_test(list(group()), build)
+        globals()[name] = unittest.skipUnless(known, f"the CPU has no {target}")(test)
+del test
+
+if __name__ == "__main__":
+    unittest.main()
