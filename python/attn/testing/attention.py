@@ -161,6 +161,16 @@ class AttentionCase(Case):
             values["keep"][:, :, 0] = False
         elif self.special == "minus_inf_sink":
             values["sinks"][0] = -np.inf
+        elif self.special == "nan_unkept":
+            # Keys that no row of a batch entry keeps, in any head.
+            unkept = ~self._kept(values).any(axis=(1, 2))
+            for name in "kv":
+                rows = np.moveaxis(values[name], 2, 1)
+                rows[unkept] = np.nan
+        elif self.special == "nan_beyond_lengths":
+            for b, length in enumerate(self.kv_lengths):
+                values["k"][b, :, max(length, 0) :] = np.nan
+                values["v"][b, :, max(length, 0) :] = np.inf
         return [values[a.name] for a in self.arguments()]
 
     def _kept(self, values):

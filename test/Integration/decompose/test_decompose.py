@@ -5,220 +5,25 @@ Run it with: python -m unittest discover test/Integration/decompose
 """
 
 import functools
-import itertools
-import random
 import sys
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "python"))
 
-from attn.testing import masks  # noqa: E402
-from attn.testing.attention import AttentionCase  # noqa: E402
-from attn.testing.execute import DECOMPOSE, Library, run_cases  # noqa: E402
-from attn.testing.others import AppendCase, MergeCase, RopeCase  # noqa: E402
+from attn.testing import suites  # noqa: E402
+from attn.testing.execute import DECOMPOSE, Library  # noqa: E402
 
-FLOATS = ["f64", "f32", "f16", "bf16"]
-CAUSAL = ("causal",)
-WINDOW = ("window", 2, 1)
-SINK = ("sink", 2)
-DOCUMENTS = ("documents",)
-MASKS = [
-    CAUSAL,
-    WINDOW,
-    ("window", -1, 0),
-    ("window", 0, -1),
-    SINK,
-    ("sink", 0),
-    ("strided", 3, 1, 1, "query"),
-    ("strided", 2, 2, 1, "origin"),
-    DOCUMENTS,
-    ("not", CAUSAL),
-    ("not", DOCUMENTS),
-    ("all_of",),
-    ("any_of",),
-    ("all_of", CAUSAL, DOCUMENTS, WINDOW),
-    ("any_of", SINK, ("all_of", CAUSAL, WINDOW)),
-    ("any_of", DOCUMENTS, ("not", DOCUMENTS)),
-    ("all_of", ("any_of", SINK, DOCUMENTS), ("not", ("strided", 3, 1, 0, "query"))),
-]
-
-
-def attention_cases():
-    A = AttentionCase
-    # Every element type, with and without everything that can be added.
-    for dtype in FLOATS:
-        yield A(dtype=dtype, lse=True)
-        yield A(
-            dtype=dtype, B=2, H=4, G=2, V=3, mask=CAUSAL, bias="B1SK", keep="1HSK",
-            kv_lengths=(6, 3), query_offset=(2, 4), sinks=True, scale=0.3,
-            softcap=2.0, lse=True,
-        )
-    # Shapes: one row, no row, no key, tails, wide heads, a decoding step.
-    sizes = [(1, 1), (0, 5), (5, 0), (0, 0), (1, 33), (17, 1), (9, 19), (3, 128)]
-    for (rows, keys), (heads, kv_heads) in itertools.product(
-        sizes, [(1, 1), (6, 2), (3, 1)]
-    ):
-        yield A(
-            B=2, H=heads, G=kv_heads, S=rows, K=keys, D=3, V=5, dtype="f64",
-            mask=CAUSAL, query_offset=keys - rows, lse=True, dynamic="BSK",
-        )
-    yield A(D=1, V=1, dtype="f64")
-    yield A(D=67, V=129, dtype="f64")
-    yield A(B=0, dtype="f64", dynamic="B", lse=True)
-    yield A(B=0, S=0, K=0, H=4, dtype="f64", lse=True)
-    yield A(V=0, dtype="f64")
-    # Which dimensions are known: none of them changes the numbers.
-    for dynamic in ["", "B", "S", "K", "BSK", "HG", "H", "G", "BHGSK"]:
-        for ones in [False, True]:
-            yield A(
-                B=2, H=4, G=2, dtype="f64", dynamic=dynamic, dynamic_ones=ones,
-                bias="1HSK", keep="B11K", mask=("per_head", (CAUSAL, SINK), (0, 1, 1, 0)),
-                kv_lengths=(4, 7), query_offset=(2, 0), sinks=True, lse=True,
-            )
-    # Masks, at an offset and with several entries and heads.
-    for mask in MASKS:
-        yield A(B=2, H=4, G=2, dtype="f64", mask=mask, query_offset=2, lse=True)
-        yield A(B=2, dtype="f64", mask=mask, query_offset=(-3, 5), lse=True, dynamic="BSK")
-    for indices in [(0, 0, 0, 0), (2, 1, 0, 0), (0, 1, 2, 1)]:
-        mask = ("per_head", (CAUSAL, DOCUMENTS, ("not", DOCUMENTS)), indices)
-        yield A(B=2, H=4, G=2, dtype="f64", mask=mask)
-    # Broadcasting of bias and keep.
-    for shape in ["1111", "B111", "1H1K", "B1S1", "BHSK"]:
-        yield A(B=2, H=4, G=2, dtype="f64", bias=shape)
-        yield A(B=2, H=4, G=4, dtype="f64", keep=shape, lse=True)
-    # Lengths below zero and beyond the keys; every type of integer.
-    for index_type in ["i32", "i64", "index"]:
-        yield A(
-            B=4, dtype="f64", kv_lengths=(0, -2, 7, 100), query_offset=(0, 1, 2, -1),
-            mask=("any_of", CAUSAL, DOCUMENTS), index_type=index_type, lse=True,
-        )
-    # Scores: order of bias and softcap, precision, no scale, large numbers.
-    yield A(dtype="f64", bias="BHSK", softcap=1.5, bias_order="before_softcap")
-    yield A(dtype="f64", bias="BHSK", softcap=1.5, bias_order="after_softcap")
-    yield A(dtype="f64", scale=1.0)
-    yield A(dtype="f64", scale=0.0)
-    yield A(dtype="f64", scale=-2.0)
-    for dtype, precision in itertools.product(FLOATS, FLOATS):
-        yield A(dtype=dtype, precision=precision, sinks=True, softcap=4.0, lse=True)
-    for dtype in ["f64", "f32"]:
-        yield A(dtype=dtype, spread=30.0, lse=True)
-        yield A(dtype=dtype, spread=30.0, sinks=True, mask=CAUSAL, lse=True)
-    # Not finite: a NaN in what is kept shows, in what is not it does not.
-    for dtype in ["f64", "f32"]:
-        yield A(dtype=dtype, special="nan_query", lse=True)
-        yield A(dtype=dtype, special="nan_query", kv_lengths=(0,), lse=True)
-        for special in ["nan_last_key", "nan_last_value"]:
-            yield A(dtype=dtype, special=special)
-            yield A(dtype=dtype, special=special, mask=CAUSAL, query_offset=2, lse=True)
-            yield A(dtype=dtype, B=2, special=special, kv_lengths=(6, 0), lse=True)
-            yield A(dtype=dtype, special=special, keep="BHSK", lse=True)
-        yield A(dtype=dtype, special="minus_inf_bias", bias="BHSK", lse=True)
-        yield A(dtype=dtype, special="minus_inf_bias", bias="BHSK", sinks=True, lse=True)
-        yield A(dtype=dtype, special="minus_inf_bias", bias="B1S1", mask=CAUSAL, lse=True)
-        yield A(dtype=dtype, special="empty_row", keep="1HSK", lse=True)
-        yield A(dtype=dtype, special="empty_row", keep="1HSK", sinks=True, lse=True)
-        yield A(dtype=dtype, special="minus_inf_sink", sinks=True, lse=True)
-        yield A(
-            dtype=dtype, special="minus_inf_sink", sinks=True, kv_lengths=(0,), lse=True
-        )
-
-
-def merge_cases():
-    for dtype, empty in itertools.product(FLOATS, [None, "one", "all"]):
-        yield MergeCase(dtype=dtype, empty=empty)
-    yield MergeCase(parts=1, dtype="f64")
-    yield MergeCase(parts=7, dtype="f64", dynamic=True)
-    yield MergeCase(S=0, dtype="f64", dynamic=True)
-
-
-def rope_cases():
-    for dtype, interleaved in itertools.product(FLOATS, [False, True]):
-        yield RopeCase(dtype=dtype, interleaved=interleaved)
-        yield RopeCase(dtype=dtype, interleaved=interleaved, R=4, angle_dtype="f32")
-    for batch, dynamic in itertools.product([None, 1, 2], [False, True]):
-        yield RopeCase(dtype="f64", angle_batch=batch, dynamic=dynamic)
-        yield RopeCase(
-            dtype="f64", angle_batch=batch, dynamic=dynamic, D=7, R=6, interleaved=True
-        )
-    for dynamic in [False, True]:
-        yield RopeCase(dtype="f64", S=0, dynamic=dynamic)
-        yield RopeCase(dtype="f64", R=0, D=1, interleaved=True, dynamic=dynamic)
-
-
-def append_cases():
-    for dtype in FLOATS:
-        yield AppendCase(dtype=dtype)
-        yield AppendCase(dtype=dtype, at=(1, 4))
-    for length, added in [(0, 3), (3, 0), (0, 0), (1, 1)]:
-        for dynamic, entries in [(False, 2), (True, 2), (False, 0)]:
-            yield AppendCase(B=entries, L=length, S=added, dynamic=dynamic)
-    # In bounds, over both ends, beyond them, more rows than the cache has.
-    places = [(0, 4), (5, 6), (-1, 7), (-9, 100), (-(2**63), 2**63 - 1)]
-    for at, added, circular, dynamic in itertools.product(
-        places, [0, 1, 2, 6, 15], [False, True], [False, True]
-    ):
-        yield AppendCase(at=at, S=added, circular=circular, dynamic=dynamic)
-    for index_type, circular in itertools.product(["i32", "index"], [False, True]):
-        yield AppendCase(at=(-1, 5), circular=circular, index_type=index_type)
-    for circular, dynamic in itertools.product([False, True], [False, True]):
-        yield AppendCase(at=(0, 1), L=0, circular=circular, dynamic=dynamic)
-
-
-def random_mask(rng, depth, heads):
-    """A random tree of masks, documents among them."""
-    kind = rng.randrange(6) if depth else 0
-    members = [random_mask(rng, depth - 1, heads) for _ in range(3)] if kind else []
-    if kind == 1:
-        return ("not", members[0])
-    if kind in (2, 3):
-        return ("all_of", *members[: rng.randrange(4)])
-    if kind == 4:
-        return ("any_of", *members[: rng.randrange(4)])
-    if kind == 5:
-        return ("per_head", tuple(members), tuple(rng.choices(range(3), k=heads)))
-    return rng.choice([mask for mask in MASKS if len(masks.leaves(mask)) < 2])
-
-
-def random_mask_cases():
-    rng = random.Random(7)
-    for seed in range(60):
-        heads = rng.choice([1, 2, 4])
-        yield AttentionCase(
-            B=2, H=heads, G=rng.choice([1, heads]), S=rng.randrange(1, 7), K=rng.randrange(1, 9),
-            mask=random_mask(rng, 3, heads), query_offset=rng.randrange(-2, 5),
-            dtype="f64", lse=True, dynamic=rng.choice(["", "SK", "BSK"]), seed=seed,
-        )
-
-
-def make_test(cases, build=Library):
-    """A test case class with one method for each case, compiled together."""
-
-    class Test(unittest.TestCase):
-        @classmethod
-        def setUpClass(cls):
-            cls.problems = run_cases(cases, build)
-
-    for i, case in enumerate(cases):
-
-        def test(self, i=i, case=case):
-            if self.problems[i]:
-                self.fail(f"{case}\n{self.problems[i]}")
-
-        setattr(Test, f"test_{i:03}", test)
-    return Test
-
-
-TestAttention = make_test(list(attention_cases()))
-TestRandomMasks = make_test(list(random_mask_cases()))
-TestMerge = make_test(list(merge_cases()))
-TestRope = make_test(list(rope_cases()))
-TestAppend = make_test(list(append_cases()))
+TestAttention = suites.make_test(list(suites.attention_cases()))
+TestRandomMasks = suites.make_test(list(suites.random_mask_cases()))
+TestMerge = suites.make_test(list(suites.merge_cases()))
+TestRope = suites.make_test(list(suites.rope_cases()))
+TestAppend = suites.make_test(list(suites.append_cases()))
 
 # What the canonicaliser makes of masks and offsets means the same.
 canonical = functools.partial(Library, passes=["--canonicalize", *DECOMPOSE])
-TestCanonicalAttention = make_test(list(attention_cases()), canonical)
-TestCanonicalMasks = make_test(list(random_mask_cases()), canonical)
+TestCanonicalAttention = suites.make_test(list(suites.attention_cases()), canonical)
+TestCanonicalMasks = suites.make_test(list(suites.random_mask_cases()), canonical)
 
 if __name__ == "__main__":
     unittest.main()

@@ -24,10 +24,9 @@ def Attn_AttentionOp : Attn_Op<"attention", [
         output[b,h,i,:] = sum_j softmax(s)[j] * value[b,g,j,:]
 
     where `j` runs over the keys that are kept: `j < kv_lengths[b]`,
-    `keep[b,h,i,j]`, and `mask` at `(p, j)`, as far as each is given; their
-    keys and values may hold anything elsewhere, NaN included. A row that keeps
-    no key, or only scores of minus infinity, yields zeros and an `lse` of
-    minus infinity (with `sinks` the head's sink logit).
+    `keep[b,h,i,j]`, and `mask` at `(p, j)`, as far as each is given. A
+    row that keeps no key, or only scores of minus infinity, yields zeros and
+    an `lse` of minus infinity (with `sinks` the head's sink logit).
     `bias_order = #attn.bias_order<before_softcap>` adds the bias before the
     softcap.
 
@@ -48,7 +47,9 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     A dimension of `bias` or `keep` that is dynamic may turn out to be 1 at
     run time. Scores, softmax and sums are computed in `softmax_precision`, by
     default f32 (f64 for f64 inputs). `softmax_scale` is `1 / sqrt(D)` when
-    absent. A NaN in a row's kept scores makes that row NaN.
+    absent. A NaN in a row's kept scores makes that row NaN. Keys and values
+    at and beyond `kv_lengths` may hold anything, NaN included; elsewhere a
+    value that is not finite may reach rows that do not keep its key.
 
     Sources: arXiv:1706.03762 (attention), arXiv:2205.14135 (`lse`),
     arXiv:2305.13245 (grouped heads), arXiv:2408.00118 (softcap).

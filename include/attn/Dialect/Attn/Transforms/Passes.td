@@ -16,7 +16,7 @@ def AttnDecomposePass : Pass<"attn-decompose", "::mlir::func::FuncOp"> {
     queries and keys, one elementwise operation for scale, softcap, bias and
     mask (minus infinity where a pair is not kept), a softmax that yields zeros
     for a row without keys, and the weighted sum of the values. A value whose
-    pair is not kept is never read into the sum, so it may be NaN. Query heads
+    pair is not kept never enters the sum, so it may be NaN. Query heads
     that share a key head are grouped by a reshape; keys are not repeated,
     unless the number of heads is dynamic. The scores of all pairs exist in
     memory at once.
