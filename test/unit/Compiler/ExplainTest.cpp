@@ -75,7 +75,7 @@ func.func @main(%q: tensor<1x8x128x64xf32>, %k: tensor<1x2x128x64xf32>,
             "causal                        50.4 %   tiles\n"
             "1  Softmax_7         4      ? x ? x ? x 16                  f16   "
             "key lengths + bias [1,4,1,1]  by data  tiles\n"
-      "     mask: padding\n"
+            "     mask: padding\n"
             "\n"
             "2 attentions recognised, 0 softmaxes left\n");
 }
