@@ -71,11 +71,18 @@ static std::string checkDataSet(attn_rt_module *module, const fs::path &folder,
   return mismatch;
 }
 
+/// `message` without the path of the model, which the case's name says.
+static std::string withoutPath(std::string message, const std::string &model) {
+  return message.starts_with(model + ": ") ? message.substr(model.size() + 2)
+                                           : message;
+}
+
 CaseResult attn::tool::runCase(const fs::path &folder,
                                const CompileOptions &options) {
+  std::string model = (folder / "model.onnx").string();
   try {
     Tolerance tolerance = readTolerance(folder);
-    ModulePtr module = loadOrCompile((folder / "model.onnx").string(), options);
+    ModulePtr module = loadOrCompile(model, options);
     std::vector<fs::path> dataSets;
     for (const fs::directory_entry &entry : fs::directory_iterator(folder))
       if (entry.path().filename().string().starts_with("test_data_set_"))
@@ -90,10 +97,10 @@ CaseResult attn::tool::runCase(const fs::path &folder,
     }
     return {CaseStatus::Passed, ""};
   } catch (const UnsupportedModel &error) {
-    return {CaseStatus::Skipped, error.what()};
+    return {CaseStatus::Skipped, withoutPath(error.what(), model)};
   } catch (const UnsupportedTensor &error) {
     return {CaseStatus::Skipped, error.what()};
   } catch (const std::exception &error) {
-    return {CaseStatus::Failed, error.what()};
+    return {CaseStatus::Failed, withoutPath(error.what(), model)};
   }
 }
