@@ -10,6 +10,7 @@
 
 void mlir::attn::registerAllDialects(DialectRegistry &registry) {
   registry.insert<AttnDialect, rt::AttnRTDialect>();
+  rt::registerBufferizationModels(registry);
 }
 
 void mlir::attn::registerAllPasses() {

@@ -1,6 +1,8 @@
 //===- LowerRuntime.cpp - attn_rt operations become calls -----------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "../../Runtime/MatmulCall.h"
 #include "attn/Dialect/Runtime/IR/RuntimeDialect.h"
+#include "attn/Runtime/attn_runtime.h"
 #include "attn/Target/X86/Passes.h"
 #include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
@@ -90,6 +92,10 @@ struct AttnLowerRuntimePass final
     module.walk([&](rt::WeightBufferOp op) { weights.push_back(op); });
     for (rt::WeightBufferOp op : weights)
       lower(op, converter);
+    SmallVector<rt::MatmulOp> products;
+    module.walk([&](rt::MatmulOp op) { products.push_back(op); });
+    for (rt::MatmulOp op : products)
+      lower(op);
     SmallVector<cf::AssertOp> assertions;
     module.walk([&](cf::AssertOp op) { assertions.push_back(op); });
     for (cf::AssertOp op : assertions)
@@ -153,6 +159,86 @@ struct AttnLowerRuntimePass final
         LLVM::LLVMArrayType::get(builder.getI8Type(), text.size()),
         /*isConstant=*/true, LLVM::Linkage::Internal, name,
         builder.getStringAttr(text));
+    op.erase();
+  }
+
+  /// The argument is an array of words; see MatmulCall.h.
+  void lower(rt::MatmulOp op) {
+    OpBuilder builder(op);
+    Location loc = op.getLoc();
+    auto type = cast<MemRefType>(op.getOut().getType());
+    int64_t rank = type.getRank();
+    using ::attn::rt::MatmulCall;
+    auto function = op->getParentOfType<func::FuncOp>();
+    builder.setInsertionPointToStart(&function.getBody().front());
+    auto wordsType =
+        MemRefType::get({MatmulCall::numWords(rank)}, builder.getI64Type());
+    Value words = memref::AllocaOp::create(builder, loc, wordsType,
+                                           builder.getI64IntegerAttr(64));
+    builder.setInsertionPoint(op);
+    int64_t next = 0;
+    auto push = [&](OpFoldResult value) {
+      Value word;
+      if (auto constant = getConstantIntValue(value))
+        word = arith::ConstantIntOp::create(builder, loc, *constant, 64);
+      else
+        word = arith::IndexCastOp::create(builder, loc, builder.getI64Type(),
+                                          cast<Value>(value));
+      Value index = arith::ConstantIndexOp::create(builder, loc, next++);
+      memref::StoreOp::create(builder, loc, word, words, ValueRange{index});
+    };
+    auto pushConstant = [&](int64_t value) {
+      push(builder.getI64IntegerAttr(value));
+    };
+    auto pushAddress = [&](Value buffer, OpFoldResult offset) {
+      auto element = cast<MemRefType>(buffer.getType()).getElementType();
+      AffineExpr s0, s1;
+      bindSymbols(&getContext(), s0, s1);
+      Value address =
+          memref::ExtractAlignedPointerAsIndexOp::create(builder, loc, buffer);
+      push(affine::makeComposedFoldedAffineApply(
+          builder, loc, s0 + s1 * (element.getIntOrFloatBitWidth() / 8),
+          {address, offset}));
+    };
+    pushConstant((op.getConstantB() ? MatmulCall::BIsConstant : 0) |
+                 (op.getAccumulate() ? MatmulCall::Accumulates : 0));
+    ArrayRef<StringRef> known = rt::getKnownActivations();
+    pushConstant(llvm::find(known, op.getActivation()) - known.begin());
+    pushConstant(rank);
+    std::pair<Value, bool> operands[] = {{op.getA(), op.getTransposeA()},
+                                         {op.getB(), op.getTransposeB()},
+                                         {op.getOut(), false}};
+    for (auto [buffer, isTransposed] : operands) {
+      bool isBF16 =
+          cast<MemRefType>(buffer.getType()).getElementType().isBF16();
+      pushConstant(isBF16 ? ATTN_RT_BFLOAT16 : ATTN_RT_FLOAT32);
+      auto metadata =
+          memref::ExtractStridedMetadataOp::create(builder, loc, buffer);
+      pushAddress(buffer, metadata.getConstifiedMixedOffset());
+      SmallVector<OpFoldResult> sizes = metadata.getConstifiedMixedSizes();
+      SmallVector<OpFoldResult> strides = metadata.getConstifiedMixedStrides();
+      if (isTransposed) {
+        std::swap(sizes[rank - 1], sizes[rank - 2]);
+        std::swap(strides[rank - 1], strides[rank - 2]);
+      }
+      llvm::for_each(sizes, push);
+      llvm::for_each(strides, push);
+    }
+    if (op.getBias())
+      pushAddress(op.getBias(), memref::ExtractStridedMetadataOp::create(
+                                    builder, loc, op.getBias())
+                                    .getConstifiedMixedOffset());
+    else
+      pushConstant(0);
+    auto pointer = LLVM::LLVMPointerType::get(&getContext());
+    func::FuncOp call =
+        declare("attn_rt_matmul", builder.getFunctionType({pointer}, {}));
+    Value address = arith::IndexCastOp::create(
+        builder, loc, builder.getI64Type(),
+        memref::ExtractAlignedPointerAsIndexOp::create(builder, loc, words));
+    func::CallOp::create(
+        builder, loc, call,
+        ValueRange{LLVM::IntToPtrOp::create(builder, loc, pointer, address)});
     op.erase();
   }
 

@@ -23,7 +23,11 @@ void mlir::attn::buildX86TensorPipeline(OpPassManager &pm,
   function.addPass(createAttnDecomposeAggregatesPass());
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
+  // Before fusion, which would merge reshapes into products, and after it,
+  // when a bias and an activation are one operation.
+  function.addPass(createAttnFormMatmulsPass());
   function.addPass(createLinalgElementwiseOpFusionPass());
+  function.addPass(createAttnFormMatmulsPass());
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
   pm.addPass(createAttnLowerWeightsPass());

@@ -18,6 +18,29 @@ def AttnDecomposeAggregatesPass
   ];
 }
 
+def AttnFormMatmulsPass : Pass<"attn-form-matmuls", "::mlir::func::FuncOp"> {
+  let summary = "give matrix products to the runtime's library";
+  let description = [{
+    Pre:  `linalg` on tensors after elementwise fusion, before
+          `attn-lower-weights`.
+    Post: contractions that are a product of matrices or of batches of them in
+          f32 or bf16 are `attn_rt.matmul`. A bias that is a model constant and
+          an activation right after the product move into it.
+
+    ```mlir
+    func.func @product(%a: tensor<4x8xf32>, %b: tensor<8x3xf32>) -> tensor<4x3xf32> {
+      %zero = arith.constant 0.0 : f32
+      %empty = tensor.empty() : tensor<4x3xf32>
+      %init = linalg.fill ins(%zero : f32) outs(%empty : tensor<4x3xf32>) -> tensor<4x3xf32>
+      %c = linalg.matmul ins(%a, %b : tensor<4x8xf32>, tensor<8x3xf32>)
+        outs(%init : tensor<4x3xf32>) -> tensor<4x3xf32>
+      return %c : tensor<4x3xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::attn::rt::AttnRTDialect"];
+}
+
 def AttnLowerWeightsPass : Pass<"attn-lower-weights", "::mlir::ModuleOp"> {
   let summary = "number the weights and read them through the runtime";
   let description = [{

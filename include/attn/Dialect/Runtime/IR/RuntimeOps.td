@@ -4,6 +4,7 @@
 #define ATTN_RUNTIME_OPS_TD
 
 include "mlir/IR/OpBase.td"
+include "mlir/Interfaces/DestinationStyleOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
 def AttnRT_Dialect : Dialect {
@@ -56,6 +57,45 @@ def AttnRT_WeightBufferOp : AttnRT_Op<"weight_buffer", [Pure]> {
   let arguments = (ins I64Attr:$index);
   let results = (outs AnyStaticShapeMemRef:$result);
   let assemblyFormat = "custom<Offset>($index) attr-dict `:` type($result)";
+}
+
+def AttnRT_MatmulOp : AttnRT_Op<"matmul", [
+    DeclareOpInterfaceMethods<DestinationStyleOpInterface,
+                              ["getDpsInitsMutable"]>,
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface, ["getEffects"]>
+  ]> {
+  let summary = "a matrix product by the runtime's library";
+  let description = [{
+    `out = activation(a * b + bias)` for `a` [.., M, K], `b` [.., K, N], `out`
+    [.., M, N] of equal rank and a bias [N]; with `accumulate`,
+    `out = out + a * b`. The leading sizes of `a` and `b` are those of `out` or
+    1. With `transpose_a` or `transpose_b` the last two dimensions of that
+    operand are stored the other way round. `constant_b` promises that `b` has
+    the same elements at each call, so that the runtime packs it once.
+
+    Activations: `none`, `relu`, `gelu_erf`, `gelu_tanh`, `silu`, `tanh`.
+
+    Works on tensors and, after bufferization, on buffers.
+
+    Example:
+    ```mlir
+    %y = attn_rt.matmul gelu_erf
+        ins(%a, %b, %bias : tensor<?x384xf32>, tensor<384x1536xf32>, tensor<1536xf32>)
+        outs(%init : tensor<?x1536xf32>) {constant_b} -> tensor<?x1536xf32>
+    ```
+  }];
+  let arguments = (ins AnyShaped:$a, AnyShaped:$b, Optional<AnyShaped>:$bias,
+                       AnyShaped:$out, StrAttr:$activation,
+                       UnitAttr:$transpose_a, UnitAttr:$transpose_b,
+                       UnitAttr:$constant_b, UnitAttr:$accumulate);
+  let results = (outs Optional<AnyRankedTensor>:$result);
+  let assemblyFormat = [{
+    custom<Keyword>($activation)
+    `ins` `(` $a `,` $b (`,` $bias^)? `:` type($a) `,` type($b)
+      (`,` type($bias)^)? `)`
+    `outs` `(` $out `:` type($out) `)` attr-dict (`->` type($result)^)?
+  }];
+  let hasVerifier = 1;
 }
 
 #endif // ATTN_RUNTIME_OPS_TD
