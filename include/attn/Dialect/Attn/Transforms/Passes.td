@@ -76,7 +76,8 @@ def AttnRaisePass : Pass<"attn-raise", "::mlir::func::FuncOp"> {
     ```
   }];
   let statistics = [
-    Statistic<"numRaised", "num-raised", "number of attentions recognised">
+    Statistic<"numRaised", "num-raised", "number of attentions recognised">,
+    Statistic<"numRotations", "num-rotations", "number of rotary embeddings recognised">
   ];
   let dependentDialects = [
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",

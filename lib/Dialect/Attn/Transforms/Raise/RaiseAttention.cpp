@@ -1,6 +1,7 @@
 //===- RaiseAttention.cpp - linalg that computes attention becomes an op --===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "RaiseAttention.h"
+#include "Rope.h"
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "attn/Dialect/Attn/Transforms/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -87,6 +88,7 @@ public:
   void run();
 
   unsigned getNumRaised() const { return numRaised; }
+  unsigned getNumRotations() const { return numRotations; }
 
 private:
   bool tryProduct(linalg::LinalgOp op, unsigned probabilityOperand);
@@ -106,7 +108,7 @@ private:
   SmallVector<std::unique_ptr<Scope>> scopes;
   llvm::MapVector<Operation *, Decline> declines;
   llvm::DenseSet<Operation *> raisedSoftmaxes;
-  unsigned numRaised = 0;
+  unsigned numRaised = 0, numRotations = 0;
 };
 
 /// Batch, head, query and key in terms of the canonical axes.
@@ -679,6 +681,13 @@ void Raiser::run() {
   for (linalg::LinalgOp op : products)
     if (!tryProduct(op, 0))
       tryProduct(op, 1);
+  // Rotations: behind the queries and keys of each attention.
+  SmallVector<AttentionOp> attentions;
+  function.walk([&](AttentionOp op) { attentions.push_back(op); });
+  for (AttentionOp op : attentions) {
+    numRotations += raiseRopeBehind(op.getQuery());
+    numRotations += raiseRopeBehind(op.getKey());
+  }
   emitRemarks();
 }
 
@@ -691,7 +700,8 @@ struct AttnRaisePass final : attn::impl::AttnRaisePassBase<AttnRaisePass> {
     Raiser raiser(function);
     raiser.run();
     numRaised += raiser.getNumRaised();
-    if (raiser.getNumRaised() == 0)
+    numRotations += raiser.getNumRotations();
+    if (raiser.getNumRaised() == 0 && raiser.getNumRotations() == 0)
       return;
     // Sizes of tensors that are no longer computed come from their inputs.
     RewritePatternSet patterns(&getContext());
