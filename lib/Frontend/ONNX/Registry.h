@@ -50,12 +50,19 @@ private:
 // One function for each file in Ops/.
 void registerActivationOps(OpRegistry &registry);
 void registerAttentionOps(OpRegistry &registry);
+void registerChannelNormOps(OpRegistry &registry);
 void registerControlOps(OpRegistry &registry);
+void registerConvOps(OpRegistry &registry);
+void registerEinsumOps(OpRegistry &registry);
 void registerElementwiseOps(OpRegistry &registry);
 void registerGatherOps(OpRegistry &registry);
 void registerMatMulOps(OpRegistry &registry);
 void registerNormalizationOps(OpRegistry &registry);
+void registerPadOps(OpRegistry &registry);
+void registerPoolOps(OpRegistry &registry);
 void registerReductionOps(OpRegistry &registry);
+void registerScatterOps(OpRegistry &registry);
+void registerSearchOps(OpRegistry &registry);
 void registerShapeOps(OpRegistry &registry);
 
 } // namespace mlir::attn::frontend::onnx

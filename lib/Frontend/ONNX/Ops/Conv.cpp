@@ -108,9 +108,9 @@ TensorValue onnx::convolve(Emitter &emit, const TensorValue &x,
   Value init = emit.filled(wideShape, zero);
   Value result;
   if (rank == 2)
-    result = linalg::Conv2DNgchwGfchwOp::create(
-                 b, loc, init.getType(), ValueRange{left, right}, init, strides,
-                 dilations)
+    result = linalg::Conv2DNgchwGfchwOp::create(b, loc, init.getType(),
+                                                ValueRange{left, right}, init,
+                                                strides, dilations)
                  .getResult(0);
   else
     result = grouped(emit, left, right, init, window, type);
@@ -272,10 +272,10 @@ static LogicalResult importConvTranspose(NodeImporter &n) {
       strides.push_back(emit.getBuilder().getIndexAttr(step));
     Value empty = emit.filled(spreadShape, zero);
     spread = emit.fromValue(
-        tensor::InsertSliceOp::create(
-            emit.getBuilder(), emit.getLoc(), emit.materialize(x), empty,
-            emit.foldResults(Shape(rank + 2, 0)), emit.foldResults(x.shape),
-            strides),
+        tensor::InsertSliceOp::create(emit.getBuilder(), emit.getLoc(),
+                                      emit.materialize(x), empty,
+                                      emit.foldResults(Shape(rank + 2, 0)),
+                                      emit.foldResults(x.shape), strides),
         x.dataType, spreadShape);
   }
   window.strides.assign(rank, 1);

@@ -119,10 +119,9 @@ Value onnx::extremeOf(Emitter &emit, int32_t dataType, bool isLargest) {
                         : -std::numeric_limits<double>::infinity());
   unsigned width = type.getIntOrFloatBitWidth();
   bool isUnsignedType = isUnsigned(dataType) || dataType == Bool;
-  APInt value =
-      isUnsignedType
-          ? (isLargest ? APInt::getMaxValue(width) : APInt::getMinValue(width))
-          : (isLargest ? APInt::getSignedMaxValue(width)
-                       : APInt::getSignedMinValue(width));
+  APInt value = isUnsignedType ? (isLargest ? APInt::getMaxValue(width)
+                                            : APInt::getMinValue(width))
+                               : (isLargest ? APInt::getSignedMaxValue(width)
+                                            : APInt::getSignedMinValue(width));
   return emit.scalarConstant(IntegerAttr::get(type, value));
 }
