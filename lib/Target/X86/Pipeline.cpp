@@ -3,9 +3,9 @@
 #include "attn/Target/X86/Pipeline.h"
 #include "attn/Dialect/Attn/Transforms/Passes.h"
 #include "attn/Target/X86/Passes.h"
+#include "attn/Target/X86/Tile.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
-#include "mlir/Dialect/Bufferization/Pipelines/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
@@ -16,10 +16,13 @@
 using namespace mlir;
 using namespace mlir::attn;
 
+static TileTarget tileTarget(const X86Options &options) {
+  return {options.vectorBytes == 64, options.bf16Dot};
+}
+
 void mlir::attn::buildX86TensorPipeline(OpPassManager &pm,
                                         const X86Options &options) {
   OpPassManager &function = pm.nest<func::FuncOp>();
-  function.addPass(createAttnDecomposePass());
   function.addPass(createAttnDecomposeAggregatesPass());
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
@@ -31,6 +34,12 @@ void mlir::attn::buildX86TensorPipeline(OpPassManager &pm,
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
   pm.addPass(createAttnLowerWeightsPass());
+  // Tile programs last: their slices must stay as they are until they are
+  // buffers. What the tiles decline takes the plain road.
+  buildAttnToTilesPipeline(pm, tileTarget(options));
+  OpPassManager &rest = pm.nest<func::FuncOp>();
+  rest.addPass(createAttnDecomposePass());
+  rest.addPass(createAttnDecomposeAggregatesPass());
 }
 
 void mlir::attn::buildX86BufferPipeline(OpPassManager &pm,
@@ -42,9 +51,11 @@ void mlir::attn::buildX86BufferPipeline(OpPassManager &pm,
       bufferization::LayoutMapOption::IdentityLayoutMap;
   bufferize.bufferAlignment = 0; // the runtime aligns every block to 64
   pm.addPass(bufferization::createOneShotBufferizePass(bufferize));
+  buildTileLoweringPipeline(pm, tileTarget(options));
   pm.addPass(createCanonicalizerPass());
-  bufferization::buildBufferDeallocationPipeline(
-      pm, bufferization::BufferDeallocationPipelineOptions());
+  pm.addPass(createAttnDeallocateBuffersPass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(bufferization::createBufferDeallocationSimplificationPass());
   pm.addPass(bufferization::createLowerDeallocationsPass());
   pm.addPass(createConvertBufferizationToMemRefPass());
   pm.addPass(createCanonicalizerPass());
@@ -54,6 +65,7 @@ void mlir::attn::buildX86BufferPipeline(OpPassManager &pm,
 void mlir::attn::buildX86LLVMPipeline(OpPassManager &pm,
                                       const X86Options &options) {
   pm.addPass(createAttnLowerRuntimePass());
+  pm.addPass(createAttnLowerParallelPass());
   pm.nest<func::FuncOp>().addPass(createAttnLowerCopiesPass());
   pm.nest<func::FuncOp>().addPass(createConvertLinalgToLoopsPass());
   pm.addPass(memref::createExpandStridedMetadataPass());

@@ -108,6 +108,7 @@ struct OutlineParallel final
         b.getFunctionType(types, {}));
     function.setPrivate();
     function.setNoInline(true);
+    function->setAttr("attn.outlined", b.getUnitAttr());
     symbols.insert(function, std::next(Block::iterator(parent)));
     Block *entry = function.addEntryBlock();
     ImplicitLocOpBuilder inner(loop.getLoc(), entry, entry->begin());

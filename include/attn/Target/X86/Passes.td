@@ -79,6 +79,35 @@ def AttnLowerRuntimePass : Pass<"attn-lower-runtime", "::mlir::ModuleOp"> {
   ];
 }
 
+def AttnDeallocateBuffersPass
+    : Pass<"attn-deallocate-buffers", "::mlir::ModuleOp"> {
+  let summary = "free each buffer after its last use";
+  let description = [{
+    Pre:  no tensors. Functions marked `attn.outlined` keep their memory on
+          the stack and are left alone.
+    Post: upstream's ownership-based `bufferization.dealloc` operations.
+  }];
+  let dependentDialects = [
+    "::mlir::bufferization::BufferizationDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::arith::ArithDialect"
+  ];
+}
+
+def AttnLowerParallelPass : Pass<"attn-lower-parallel", "::mlir::ModuleOp"> {
+  let summary = "run parallel loops on the runtime's threads";
+  let description = [{
+    Pre:  each `scf.parallel` to run on threads calls one function and does
+          nothing else (`attn-outline-parallel`).
+    Post: these are calls of `attn_rt_parallel_for` with a function that runs
+          a range of the linearized iterations. Others stay.
+  }];
+  let dependentDialects = [
+    "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect"
+  ];
+}
+
 def AttnEmitEntryPass : Pass<"attn-emit-entry", "::mlir::ModuleOp"> {
   let summary = "add the entry point that the runtime calls";
   let description = [{
