@@ -68,11 +68,18 @@ def AttnRaisePass : Pass<"attn-raise", "::mlir::func::FuncOp"> {
     remove every key is zero, also where the program would compute NaN.
 
     ```mlir
-    %s = linalg.batch_matmul ins(%q, %kt) ...
-    %p = linalg.softmax dimension(2) ins(%s) ...
-    %o = linalg.batch_matmul ins(%p, %v) ...
+    %s = linalg.batch_matmul
+      ins(%q, %kt : tensor<4x?x8xf32>, tensor<4x8x?xf32>)
+      outs(%zero : tensor<4x?x?xf32>) -> tensor<4x?x?xf32>
+    %p = linalg.softmax dimension(2) ins(%s : tensor<4x?x?xf32>)
+      outs(%empty : tensor<4x?x?xf32>) -> tensor<4x?x?xf32>
+    %o = linalg.batch_matmul
+      ins(%p, %v : tensor<4x?x?xf32>, tensor<4x?x8xf32>)
+      outs(%start : tensor<4x?x8xf32>) -> tensor<4x?x8xf32>
     ==>
-    %o = attn.attention %q, %k, %v : ...
+    %o = attn.attention %q, %k, %v {softmax_scale = 1.0}
+      : tensor<4x1x?x8xf32>, tensor<4x1x?x8xf32>, tensor<4x1x?x8xf32>
+      -> tensor<4x1x?x8xf32>
     ```
   }];
   let statistics = [
