@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
@@ -200,6 +201,43 @@ SmallVector<OpFoldResult> Emitter::foldResults(ArrayRef<Dim> dims) {
   for (const Dim &dim : dims)
     results.push_back(foldResult(dim));
   return results;
+}
+
+void Emitter::require(Value condition, const Twine &message) {
+  std::string where;
+  if (auto name = dyn_cast<NameLoc>(loc))
+    where = ("node '" + name.getName().getValue() + "': ").str();
+  cf::AssertOp::create(builder, loc, condition,
+                       builder.getStringAttr(where + message));
+}
+
+void Emitter::requireEqual(const Dim &a, const Dim &b, bool orOne) {
+  if (a == b || (orOne && a.is(1)))
+    return;
+  auto build = [&](ValueRange v) -> Value {
+    auto equals = [&](Value x, Value y) -> Value {
+      return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, x,
+                                   y);
+    };
+    Value condition = equals(v[0], v[1]);
+    if (orOne)
+      condition = arith::OrIOp::create(builder, loc, condition,
+                                       equals(v[0], indexConstant(1)));
+    require(condition, "the shapes of its inputs do not fit");
+    return v[0];
+  };
+  opaque(orOne ? "require equal or 1" : "require equal", {a, b}, true, build);
+}
+
+void Emitter::requireAtMost(const Dim &a, const Dim &b) {
+  if (isAtLeast(b, a))
+    return;
+  opaque("require at most", {a, b}, true, [&](ValueRange v) -> Value {
+    require(arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sle, v[0],
+                                  v[1]),
+            "the shapes of its inputs do not fit");
+    return v[0];
+  });
 }
 
 std::optional<Dim> Emitter::broadcastDim(const Dim &a, const Dim &b) {

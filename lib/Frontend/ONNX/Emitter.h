@@ -88,6 +88,14 @@ public:
   SmallVector<OpFoldResult> foldResults(ArrayRef<Dim> dims);
   Value indexConstant(int64_t value);
 
+  /// Ends the run with a message unless the sizes are equal, or, if `orOne`,
+  /// `a` is 1. Nothing is emitted where that is proved.
+  void requireEqual(const Dim &a, const Dim &b, bool orOne = false);
+  /// The same unless `a <= b`.
+  void requireAtMost(const Dim &a, const Dim &b);
+  /// Checks a condition at run time.
+  void require(Value condition, const Twine &message);
+
   /// The dimension of two broadcast dimensions; nullopt when they conflict.
   std::optional<Dim> broadcastDim(const Dim &a, const Dim &b);
   std::optional<Shape> broadcastShapes(ArrayRef<Dim> a, ArrayRef<Dim> b);
@@ -225,6 +233,7 @@ private:
                      ArrayRef<SmallVector<int64_t, 2>> groups,
                      ArrayRef<Dim> shape);
   Value castTo(Value value, ArrayRef<Dim> shape);
+  void checkBroadcast(ArrayRef<TensorValue> operands, ArrayRef<Dim> shape);
 
   OpBuilder builder;
   Location loc;

@@ -100,11 +100,21 @@ std::optional<TensorValue> Emitter::evaluate(ArrayRef<TensorValue> operands,
   return fromConstant(DenseElementsAttr::get(type, values), resultType);
 }
 
+void Emitter::checkBroadcast(ArrayRef<TensorValue> operands,
+                             ArrayRef<Dim> shape) {
+  for (const TensorValue &operand : operands)
+    for (int64_t j = operand.rank() - 1,
+                 i = static_cast<int64_t>(shape.size()) - 1;
+         j >= 0; --i, --j)
+      requireEqual(operand.shape[j], shape[i], /*orOne=*/true);
+}
+
 TensorValue Emitter::generic(ArrayRef<TensorValue> operands,
                              ArrayRef<Dim> shape, int32_t resultType,
                              bool withIndices, ScalarBody body) {
   MLIRContext *context = builder.getContext();
   unsigned rank = static_cast<unsigned>(shape.size());
+  checkBroadcast(operands, shape);
   enum Kind { Scalar, Input, Clamped };
   SmallVector<Kind> kinds;
   SmallVector<Value> values, inputs;
@@ -363,6 +373,7 @@ TensorValue Emitter::matmul(const TensorValue &a, const TensorValue &b,
   if (!broadcastDim(depth, b.shape[b.rank() - 2]))
     return {};
 
+  requireEqual(b.shape[b.rank() - 2], depth);
   // Batch dimensions of the left side are rows when the right side has none.
   if (b.rank() == 2 && a.rank() > 2) {
     Shape full = a.shape;

@@ -161,6 +161,7 @@ TensorValue Emitter::reshape(const TensorValue &operand, ArrayRef<Dim> shape) {
     TensorValue flat =
         source.rank() == 1 ? source : collapse(source, fromGroups, {total});
     Dim target = product(shape);
+    requireEqual(total, target);
     flat.value = castTo(materialize(flat), {target});
     flat.constant = {};
     flat.elements.reset();
@@ -204,8 +205,10 @@ TensorValue Emitter::squeeze(const TensorValue &operand,
   for (int64_t i = 0; i < operand.rank(); ++i)
     if (!llvm::is_contained(axes, i))
       shape.push_back(operand.shape[i]);
-    else
+    else {
+      requireEqual(operand.shape[i], 1);
       ones[i] = 1;
+    }
   // A dynamic dimension that is removed can only be 1.
   TensorValue source = operand;
   if (ones != operand.shape) {
@@ -253,11 +256,15 @@ TensorValue Emitter::concat(ArrayRef<TensorValue> operands, int64_t axis) {
     return operands.front();
   Shape shape = operands.front().shape;
   for (const TensorValue &operand : operands.drop_front())
-    for (int64_t i = 0; i < operand.rank(); ++i)
-      if (i == axis)
+    for (int64_t i = 0; i < operand.rank(); ++i) {
+      if (i == axis) {
         shape[i] = shape[i] + operand.shape[i];
-      else if (operand.shape[i].isConstant())
+        continue;
+      }
+      requireEqual(operand.shape[i], shape[i]);
+      if (operand.shape[i].isConstant())
         shape[i] = operand.shape[i];
+    }
   int32_t dataType = operands.front().dataType;
   Value result = empty(shape, elementType(dataType));
   Shape offsets(shape.size(), 0);

@@ -160,11 +160,19 @@ void FunctionBuilder::addArguments(Block *entry, Emitter &emit,
       std::optional<Dim> known;
       if (!dim.param.empty()) {
         known = emit.findNamed(dim.param);
-        if (!known)
+        if (!known) {
           known = parseDimExpression(dim.param, emit);
-        // A constant would contradict the dynamic type.
-        if (known && known->isConstant())
-          known.reset();
+          // A constant would contradict the dynamic type.
+          if (known && known->isConstant())
+            known.reset();
+          // Only the equality of plain names is checked by the runtime.
+          if (known) {
+            Dim actual = emit.newSymbol(
+                dimValue(pending, static_cast<int64_t>(i)), true);
+            emit.setLoc(pending.argument.getLoc());
+            emit.requireEqual(actual, *known);
+          }
+        }
       }
       if (!known)
         known = emit.newSymbol(dimValue(pending, static_cast<int64_t>(i)), true,

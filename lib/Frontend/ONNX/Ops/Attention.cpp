@@ -39,6 +39,8 @@ static TensorValue joinHeads(Emitter &emit, const TensorValue &x) {
 
 static TensorValue append(Emitter &emit, const TensorValue &past,
                           const TensorValue &update) {
+  for (size_t i : {0, 1, 3})
+    emit.requireEqual(update.shape[i], past.shape[i]);
   Shape shape = past.shape;
   shape[2] = past.shape[2] + update.shape[2];
   Value value = attn::KVAppendOp::create(
@@ -274,6 +276,12 @@ static LogicalResult importAttention(NodeImporter &n) {
   if (!a.query.shape[3].isConstant() || !a.value.shape[3].isConstant())
     return n.unsupported("a dynamic head dimension");
 
+  const Dim &batch = a.query.shape[0];
+  emit.requireEqual(a.key.shape[0], batch);
+  emit.requireEqual(a.value.shape[0], batch);
+  emit.requireEqual(a.value.shape[1], a.key.shape[1]);
+  emit.requireEqual(a.value.shape[2], a.key.shape[2]);
+
   a.isCausal = n.intAttr("is_causal", 0) != 0;
   a.scale = n.floatAttr("scale", 0);
   a.softcap = n.floatAttr("softcap", 0);
@@ -297,6 +305,7 @@ static LogicalResult importAttention(NodeImporter &n) {
     if (hasPast || lengths.rank() != 1 || lengths.dataType != Int64)
       return n.invalid("nonpad_kv_seqlen must be int64 of rank 1, and excludes "
                        "past_key");
+    emit.requireEqual(lengths.shape[0], batch);
     a.lengths = lengths;
     a.hasLengths = true;
     if (a.isCausal) {
@@ -352,6 +361,11 @@ static LogicalResult importRotaryEmbedding(NodeImporter &n) {
   if (half.isConstant() && expected.isConstant() && half * Dim(2) != expected)
     return n.invalid("the last dimension of its caches is not half of the "
                      "features to rotate");
+  for (TensorValue &table : tables) {
+    emit.requireEqual(table.shape[0], heads->shape[0], /*orOne=*/true);
+    emit.requireEqual(table.shape[1], heads->shape[2]);
+    emit.requireAtMost(table.shape[2] * Dim(2), heads->shape[3]);
+  }
   TensorValue cos = emit.cast(tables[0], x.dataType);
   TensorValue sin = emit.cast(tables[1], x.dataType);
   Value value = attn::RopeOp::create(
@@ -396,6 +410,10 @@ static LogicalResult importTensorScatter(NodeImporter &n) {
   } else {
     at = emit.broadcastTo(emit.fromElements(Dim(0), true), cache.shape[0]);
   }
+  for (int64_t i = 0; i < cache.rank(); ++i)
+    if (i != *axis)
+      emit.requireEqual(update.shape[i], cache.shape[i]);
+  emit.requireEqual(at.shape[0], cache.shape[0]);
   TensorValue flat = fold(cache), rows = fold(update);
   Value value = attn::KVAppendOp::create(
       emit.getBuilder(), emit.getLoc(),

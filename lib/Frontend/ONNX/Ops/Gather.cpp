@@ -77,10 +77,14 @@ static LogicalResult importGatherElements(NodeImporter &n) {
   SmallVector<Value> limits;
   for (const Dim &dim : data.shape)
     limits.push_back(emit.indexValue(dim));
-  for (int64_t i = 0; i < data.rank(); ++i)
-    if (i != *axis && !emit.isAtLeast(data.shape[i], indices.shape[i]) &&
-        indices.shape[i].isConstant() && data.shape[i].isConstant())
+  for (int64_t i = 0; i < data.rank(); ++i) {
+    const Dim &size = indices.shape[i], &limit = data.shape[i];
+    if (i == *axis)
+      continue;
+    if (size.isConstant() && limit.isConstant() && !emit.isAtLeast(limit, size))
       return n.invalid("its indices are larger than its data");
+    emit.requireAtMost(size, limit);
+  }
   return n.result(
       emit.indexed(indices, indices.shape, data.dataType,
                    [&](OpBuilder &b, Location l, ValueRange v) -> Value {
@@ -104,6 +108,11 @@ static LogicalResult importGatherND(NodeImporter &n) {
     return n.unsupported("the last dimension of its indices is dynamic");
   if (*depth < 1 || batch + *depth > data.rank())
     return n.invalid("its indices have more parts than its data dimensions");
+  for (int64_t i = 0; i < batch; ++i) {
+    if (!emit.broadcastDim(indices.shape[i], data.shape[i]))
+      return n.invalid("its batch dimensions differ");
+    emit.requireEqual(indices.shape[i], data.shape[i]);
+  }
   Shape shape(indices.shape.begin(), indices.shape.end() - 1);
   int64_t lead = static_cast<int64_t>(shape.size());
   shape.append(data.shape.begin() + batch + *depth, data.shape.end());

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "../NodeImporter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -318,6 +317,7 @@ static LogicalResult importSplit(NodeImporter &n) {
     return n.invalid("its sizes add up to " + Twine(*offset.constant()) +
                      ", but the dimension is " +
                      Twine(*x.shape[*axis].constant()));
+  n.emit.requireEqual(offset, x.shape[*axis]);
   return success();
 }
 
@@ -345,13 +345,10 @@ static Dim clampBound(NodeImporter &n, Dim bound, const Dim &dim) {
   // what is known of the shape, so it is checked instead.
   if (!bound.isConstant() && dim.isConstant() && emit.isSizeOnly(bound)) {
     emit.opaque("check", {bound, dim}, true, [&](ValueRange v) -> Value {
-      OpBuilder &b = emit.getBuilder();
-      Value fits = arith::CmpIOp::create(b, emit.getLoc(),
-                                         arith::CmpIPredicate::sle, v[0], v[1]);
-      cf::AssertOp::create(b, emit.getLoc(), fits,
-                           b.getStringAttr("an input is longer than the " +
-                                           Twine(*dim.constant()) +
-                                           " positions that the model holds"));
+      emit.require(arith::CmpIOp::create(emit.getBuilder(), emit.getLoc(),
+                                         arith::CmpIPredicate::sle, v[0], v[1]),
+                   "an input is longer than the " + Twine(*dim.constant()) +
+                       " positions that the model holds");
       return v[0];
     });
     return bound;
