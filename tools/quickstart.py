@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-ATTN = ROOT / "build" / "bin" / "attn"
-FOLDER = ROOT / "build" / "quickstart"
+BUILD = Path(os.environ.get("ATTN_BUILD_DIR", ROOT / "build"))
+ATTN = BUILD / "bin" / "attn"
+FOLDER = BUILD / "quickstart"
 START = float(os.environ.get("ATTN_START", time.time()))
 TOLERANCE = 1e-4
 SENTENCES = [
@@ -111,7 +112,7 @@ def main():
 
     start = time.perf_counter()
     attn.compile(model, library)
-    step(f"compiled to {library.relative_to(ROOT)} in {time.perf_counter() - start:.1f} s")
+    step(f"compiled to {os.path.relpath(library, ROOT)} in {time.perf_counter() - start:.1f} s")
 
     inputs = tokenise(vocabulary)
     step("{} sentences, {} tokens each after padding".format(*inputs["input_ids"].shape))
