@@ -87,9 +87,12 @@ func.func @merge(%o0: tensor<1x2x?x8xf16>, %l0: tensor<1x2x?xf32>,
 //  CHECK-SAME:   (%[[INPUT:.*]]: tensor<1x2x?x8xf32>, %[[COS:.*]]: tensor<?x3xf32>, %[[SIN:.*]]: tensor<?x3xf32>)
 //       CHECK:   %[[X:.*]] = tensor.extract_slice %[[INPUT]][0, 0, 0, 0] [1, 2, %{{.*}}, 3] [1, 1, 1, 1]
 //       CHECK:   %[[Y:.*]] = tensor.extract_slice %[[INPUT]][0, 0, 0, 3] [1, 2, %{{.*}}, 3] [1, 1, 1, 1]
-//       CHECK:   %[[ROTATED:.*]]:2 = linalg.generic {{.*}} ins(%[[X]], %[[Y]], %[[COS]], %[[SIN]] :
-//       CHECK:   %[[FIRST:.*]] = tensor.insert_slice %[[ROTATED]]#0 into %[[INPUT]][0, 0, 0, 0]
-//       CHECK:   tensor.insert_slice %[[ROTATED]]#1 into %[[FIRST]][0, 0, 0, 3]
+//       CHECK:   %[[RX:.*]] = linalg.generic {{.*}} ins(%[[X]], %[[Y]], %[[COS]], %[[SIN]] :
+//       CHECK:     arith.subf
+//       CHECK:   %[[FIRST:.*]] = tensor.insert_slice %[[RX]] into %[[INPUT]][0, 0, 0, 0]
+//       CHECK:   %[[RY:.*]] = linalg.generic {{.*}} ins(%[[Y]], %[[X]], %[[COS]], %[[SIN]] :
+//       CHECK:     arith.addf
+//       CHECK:   tensor.insert_slice %[[RY]] into %[[FIRST]][0, 0, 0, 3]
 func.func @rope(%x: tensor<1x2x?x8xf32>, %cos: tensor<?x3xf32>,
                 %sin: tensor<?x3xf32>) -> tensor<1x2x?x8xf32> {
   %r = attn.rope %x, %cos, %sin : tensor<1x2x?x8xf32>, tensor<?x3xf32>

@@ -35,13 +35,15 @@ private:
   };
 
   void setUpShape();
-  /// Splits dimension `dim` of `tensor`, the heads, in kv heads and group.
-  Value splitHeads(Value tensor, int64_t dim);
   /// Keys or values with one head for each query head.
   Value repeatHeads(Value tensor);
+  /// Splits dimension `dim` of `tensor`, the heads, in kv heads and group.
+  Value splitHeads(Value tensor, int64_t dim);
   /// The reverse for a result of the operation, as `type`.
   Value joinHeads(Value tensor, Type type);
   ScoreOperand prepare(Value tensor);
+  /// The sink logit of each row; the operation has sinks.
+  MappedTensor sinkLogits();
 
   struct MappedShape {
     ArrayRef<OpFoldResult> sizes;
@@ -52,9 +54,17 @@ private:
   Value buildProduct(MappedTensor lhs, MappedTensor rhs, MappedShape result,
                      bool skipZeros);
 
+  /// Reduces the last dimension of `scores` into `start`.
+  Value reduceKeys(Value scores, Value start, ElementBody body) {
+    return buildGeneric(b, {{scores, rowMap(1, {0})}}, {start, rowMap(1)},
+                        /*reductions=*/1, body);
+  }
+
   Value buildScores();
   Value buildRowMaximum(Value scores);
-  Value buildWeights(Value scores, Value maximum);
+  /// exp of scores (or sink logits) minus the row's maximum.
+  Value buildWeights(MappedTensor scores, Value maximum,
+                     ArrayRef<OpFoldResult> shape);
   Value buildRowSum(Value weights, Value maximum);
   Value buildOutput(Value weights, Value sum);
   Value buildLse(Value maximum, Value sum);
@@ -93,7 +103,7 @@ private:
   FloatType compute;
   bool grouped = false;
   unsigned rows = 3; ///< number of loops over rows
-  OpFoldResult batch, heads, kvHeads, queryLen, kvLen;
+  OpFoldResult heads, kvHeads, kvLen;
   int64_t group = 1; ///< query heads per key/value head
   Value keys, values;
   SmallVector<OpFoldResult> rowShape;
@@ -101,9 +111,9 @@ private:
 
 void AttentionBuilder::setUpShape() {
   Location loc = op.getLoc();
-  batch = tensor::getMixedSize(b, loc, op.getQuery(), 0);
+  OpFoldResult batch = tensor::getMixedSize(b, loc, op.getQuery(), 0);
+  OpFoldResult queryLen = tensor::getMixedSize(b, loc, op.getQuery(), 2);
   heads = tensor::getMixedSize(b, loc, op.getQuery(), 1);
-  queryLen = tensor::getMixedSize(b, loc, op.getQuery(), 2);
   kvHeads = tensor::getMixedSize(b, loc, op.getKey(), 1);
   kvLen = tensor::getMixedSize(b, loc, op.getKey(), 2);
   keys = op.getKey();
@@ -128,17 +138,14 @@ Value AttentionBuilder::repeatHeads(Value tensor) {
   SmallVector<OpFoldResult> shape =
       tensor::getMixedSizes(b, op.getLoc(), tensor);
   shape[1] = heads;
-  MappedTensor destination{
-      buildEmpty(b, shape, elementTypeOf(tensor)),
-      AffineMap::getMultiDimIdentityMap(4, b.getContext())};
-  auto body = [&](ImplicitLocOpBuilder &b, ValueRange) -> SmallVector<Value> {
+  auto body = [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
     SmallVector<Value> at;
     for (unsigned loop = 0; loop < 4; ++loop)
       at.push_back(linalg::IndexOp::create(b, loop));
     at[1] = arith::DivUIOp::create(b, at[1], repeats);
-    return {tensor::ExtractOp::create(b, tensor, at)};
+    return tensor::ExtractOp::create(b, tensor, at);
   };
-  return buildGeneric(b, {}, destination, /*reductions=*/0, body).front();
+  return buildElementwise(b, {}, shape, elementTypeOf(tensor), body);
 }
 
 Value AttentionBuilder::splitHeads(Value tensor, int64_t dim) {
@@ -212,8 +219,7 @@ Value AttentionBuilder::buildProduct(MappedTensor lhs, MappedTensor rhs,
                b, ValueRange{lhs.tensor, rhs.tensor}, ValueRange{start},
                b.getAffineMapArrayAttr({lhs.map, rhs.map, result.map}))
         .getResult(0);
-  auto body = [&](ImplicitLocOpBuilder &b,
-                  ValueRange elements) -> SmallVector<Value> {
+  auto body = [&](ImplicitLocOpBuilder &b, ValueRange elements) -> Value {
     Value x = convertFloat(b, elements[0], compute);
     Value y = convertFloat(b, elements[1], compute);
     Value product = arith::MulFOp::create(b, x, y);
@@ -223,11 +229,10 @@ Value AttentionBuilder::buildProduct(MappedTensor lhs, MappedTensor rhs,
           arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x, zero);
       product = arith::SelectOp::create(b, isZero, zero, product);
     }
-    return {arith::AddFOp::create(b, elements[2], product)};
+    return arith::AddFOp::create(b, elements[2], product);
   };
-  return buildGeneric(b, {lhs, rhs}, {{start, result.map}}, /*reductions=*/1,
-                      body)
-      .front();
+  return buildGeneric(b, {lhs, rhs}, {start, result.map}, /*reductions=*/1,
+                      body);
 }
 
 /// The softmax's arguments: scaled, capped and biased scores, minus infinity
@@ -258,8 +263,7 @@ Value AttentionBuilder::buildScores() {
   if (offset && isa<RankedTensorType>(offset.getType()))
     inputs.push_back({offset, mapOf(1, {0})});
 
-  auto body = [&](ImplicitLocOpBuilder &b,
-                  ValueRange elements) -> SmallVector<Value> {
+  auto body = [&](ImplicitLocOpBuilder &b, ValueRange elements) -> Value {
     auto next = elements.begin();
     Value score = *next++;
     IndexMath math(b, b.getLoc());
@@ -325,83 +329,55 @@ Value AttentionBuilder::buildScores() {
           buildFloat(b, compute, -std::numeric_limits<double>::infinity());
       score = arith::SelectOp::create(b, math.materialize(kept), score, none);
     }
-    return {score};
+    return score;
   };
-  MappedTensor scores{buildEmpty(b, shape, compute), rowMap(1, {0})};
-  return buildGeneric(b, inputs, scores, /*reductions=*/0, body).front();
+  return buildElementwise(b, inputs, shape, compute, body);
+}
+
+MappedTensor AttentionBuilder::sinkLogits() {
+  SmallVector<unsigned> headLoops = {1};
+  if (grouped)
+    headLoops.push_back(2);
+  return {splitHeads(op.getSinkLogits(), 0), mapOf(0, headLoops)};
 }
 
 Value AttentionBuilder::buildRowMaximum(Value scores) {
-  Value start = buildFilled(b, rowShape, compute,
-                            -std::numeric_limits<double>::infinity());
-  if (Value sinks = op.getSinkLogits()) {
-    // The sink takes part in every softmax of its head.
-    SmallVector<unsigned> headLoops = {1};
-    if (grouped)
-      headLoops.push_back(2);
-    MappedTensor logits{splitHeads(sinks, 0), mapOf(0, headLoops)};
-    MappedTensor destination{buildEmpty(b, rowShape, compute), rowMap(0)};
-    start = buildGeneric(b, logits, destination, /*reductions=*/0,
-                         [&](ImplicitLocOpBuilder &b,
-                             ValueRange elements) -> SmallVector<Value> {
-                           return {convertFloat(b, elements[0], compute)};
-                         })
-                .front();
-  }
+  // A sink takes part in every softmax of its head.
+  Value start =
+      op.getSinkLogits()
+          ? buildElementwise(b, sinkLogits(), rowShape, compute,
+                             [&](ImplicitLocOpBuilder &b, ValueRange elements) {
+                               return convertFloat(b, elements[0], compute);
+                             })
+          : buildFilled(b, rowShape, compute,
+                        -std::numeric_limits<double>::infinity());
   // `maximumf` hands a NaN on.
-  return buildGeneric(
-             b, {{scores, rowMap(1, {0})}}, {{start, rowMap(1)}},
-             /*reductions=*/1,
-             [](ImplicitLocOpBuilder &b,
-                ValueRange elements) -> SmallVector<Value> {
-               return {arith::MaximumFOp::create(b, elements[0], elements[1])};
-             })
-      .front();
+  return reduceKeys(
+      scores, start, [](ImplicitLocOpBuilder &b, ValueRange elements) -> Value {
+        return arith::MaximumFOp::create(b, elements[0], elements[1]);
+      });
 }
 
-Value AttentionBuilder::buildWeights(Value scores, Value maximum) {
-  Value empty = buildEmpty(b, rowShapeWith(kvLen), compute);
-  return buildGeneric(b, {{scores, rowMap(1, {0})}, {maximum, rowMap(1)}},
-                      {{empty, rowMap(1, {0})}}, /*reductions=*/0,
-                      [&](ImplicitLocOpBuilder &b,
-                          ValueRange elements) -> SmallVector<Value> {
-                        Value shifted = arith::SubFOp::create(
-                            b, elements[0], finiteMaximum(b, elements[1]));
-                        return {math::ExpOp::create(b, shifted)};
-                      })
-      .front();
+Value AttentionBuilder::buildWeights(MappedTensor scores, Value maximum,
+                                     ArrayRef<OpFoldResult> shape) {
+  unsigned extra = shape.size() - rows;
+  return buildElementwise(
+      b, {scores, {maximum, rowMap(extra)}}, shape, compute,
+      [&](ImplicitLocOpBuilder &b, ValueRange elements) -> Value {
+        Value score = convertFloat(b, elements[0], compute);
+        Value shift = finiteMaximum(b, elements[1]);
+        return math::ExpOp::create(b, arith::SubFOp::create(b, score, shift));
+      });
 }
 
 Value AttentionBuilder::buildRowSum(Value weights, Value maximum) {
-  Value start;
-  if (Value sinks = op.getSinkLogits()) {
-    SmallVector<unsigned> headLoops = {1};
-    if (grouped)
-      headLoops.push_back(2);
-    start = buildGeneric(b,
-                         {{splitHeads(sinks, 0), mapOf(0, headLoops)},
-                          {maximum, rowMap(0)}},
-                         {{buildEmpty(b, rowShape, compute), rowMap(0)}},
-                         /*reductions=*/0,
-                         [&](ImplicitLocOpBuilder &b,
-                             ValueRange elements) -> SmallVector<Value> {
-                           Value shifted = arith::SubFOp::create(
-                               b, convertFloat(b, elements[0], compute),
-                               finiteMaximum(b, elements[1]));
-                           return {math::ExpOp::create(b, shifted)};
-                         })
-                .front();
-  } else {
-    start = buildFilled(b, rowShape, compute, 0);
-  }
-  return buildGeneric(b, {{weights, rowMap(1, {0})}}, {{start, rowMap(1)}},
-                      /*reductions=*/1,
-                      [](ImplicitLocOpBuilder &b,
-                         ValueRange elements) -> SmallVector<Value> {
-                        return {
-                            arith::AddFOp::create(b, elements[0], elements[1])};
-                      })
-      .front();
+  Value start = op.getSinkLogits()
+                    ? buildWeights(sinkLogits(), maximum, rowShape)
+                    : buildFilled(b, rowShape, compute, 0);
+  return reduceKeys(weights, start,
+                    [](ImplicitLocOpBuilder &b, ValueRange elements) -> Value {
+                      return arith::AddFOp::create(b, elements[0], elements[1]);
+                    });
 }
 
 /// The weighted sum of the values over the sum of the weights.
@@ -416,37 +392,29 @@ Value AttentionBuilder::buildOutput(Value weights, Value sum) {
                              {shape, rowMap(2, {0})},
                              /*skipZeros=*/removesPairs);
   FloatType element = elementTypeOf(op.getOutput());
-  Value normalized =
-      buildGeneric(
-          b, {{total, rowMap(1, {0})}, {sum, rowMap(1)}},
-          {{buildEmpty(b, shape, element), rowMap(1, {0})}}, /*reductions=*/0,
-          [&](ImplicitLocOpBuilder &b,
-              ValueRange elements) -> SmallVector<Value> {
-            Value zero = buildFloat(b, compute, 0);
-            Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
-                                               elements[1], zero);
-            Value mean = arith::DivFOp::create(b, elements[0], elements[1]);
-            mean = arith::SelectOp::create(b, none, zero, mean);
-            return {convertFloat(b, mean, element)};
-          })
-          .front();
+  Value normalized = buildElementwise(
+      b, {{total, rowMap(1, {0})}, {sum, rowMap(1)}}, shape, element,
+      [&](ImplicitLocOpBuilder &b, ValueRange elements) -> Value {
+        Value zero = buildFloat(b, compute, 0);
+        Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
+                                           elements[1], zero);
+        Value mean = arith::DivFOp::create(b, elements[0], elements[1]);
+        mean = arith::SelectOp::create(b, none, zero, mean);
+        return convertFloat(b, mean, element);
+      });
   return joinHeads(normalized, op.getOutput().getType());
 }
 
 Value AttentionBuilder::buildLse(Value maximum, Value sum) {
   FloatType element = elementTypeOf(op.getLse());
   // A row without keys: log 0 is minus infinity, and so is its maximum.
-  Value lse = buildGeneric(b, {{maximum, rowMap(0)}, {sum, rowMap(0)}},
-                           {{buildEmpty(b, rowShape, element), rowMap(0)}},
-                           /*reductions=*/0,
-                           [&](ImplicitLocOpBuilder &b,
-                               ValueRange elements) -> SmallVector<Value> {
-                             Value log = math::LogOp::create(b, elements[1]);
-                             Value total =
-                                 arith::AddFOp::create(b, log, elements[0]);
-                             return {convertFloat(b, total, element)};
-                           })
-                  .front();
+  Value lse = buildElementwise(
+      b, {{maximum, rowMap(0)}, {sum, rowMap(0)}}, rowShape, element,
+      [&](ImplicitLocOpBuilder &b, ValueRange elements) -> Value {
+        Value log = math::LogOp::create(b, elements[1]);
+        return convertFloat(b, arith::AddFOp::create(b, log, elements[0]),
+                            element);
+      });
   return joinHeads(lse, op.getLse().getType());
 }
 
@@ -454,7 +422,8 @@ SmallVector<Value> AttentionBuilder::build() {
   setUpShape();
   Value scores = buildScores();
   Value maximum = buildRowMaximum(scores);
-  Value weights = buildWeights(scores, maximum);
+  Value weights =
+      buildWeights({scores, rowMap(1, {0})}, maximum, rowShapeWith(kvLen));
   Value sum = buildRowSum(weights, maximum);
   SmallVector<Value> results = {buildOutput(weights, sum)};
   if (op.getLse())

@@ -10,33 +10,40 @@
 using namespace mlir;
 using namespace mlir::attn;
 
-SmallVector<Value> mlir::attn::buildGeneric(ImplicitLocOpBuilder &b,
-                                            ArrayRef<MappedTensor> inputs,
-                                            ArrayRef<MappedTensor> destinations,
-                                            unsigned reductions,
-                                            ElementBody body) {
-  SmallVector<Value> ins, outs;
+Value mlir::attn::buildGeneric(ImplicitLocOpBuilder &b,
+                               ArrayRef<MappedTensor> inputs,
+                               const MappedTensor &destination,
+                               unsigned reductions, ElementBody body) {
+  SmallVector<Value> tensors;
   SmallVector<AffineMap> maps;
   for (const MappedTensor &input : inputs) {
-    ins.push_back(input.tensor);
+    tensors.push_back(input.tensor);
     maps.push_back(input.map);
   }
-  for (const MappedTensor &destination : destinations) {
-    outs.push_back(destination.tensor);
-    maps.push_back(destination.map);
-  }
-  unsigned loops = maps.front().getNumDims();
+  maps.push_back(destination.map);
+  unsigned loops = destination.map.getNumDims();
   SmallVector<utils::IteratorType> iterators(loops,
                                              utils::IteratorType::parallel);
   for (unsigned i = loops - reductions; i < loops; ++i)
     iterators[i] = utils::IteratorType::reduction;
   auto generic = linalg::GenericOp::create(
-      b, ValueRange(outs).getTypes(), ins, outs, maps, iterators,
+      b, TypeRange{destination.tensor.getType()}, tensors,
+      ValueRange{destination.tensor}, maps, iterators,
       [&](OpBuilder &nested, Location loc, ValueRange elements) {
         ImplicitLocOpBuilder inner(loc, nested);
         linalg::YieldOp::create(inner, body(inner, elements));
       });
-  return SmallVector<Value>(generic.getResults());
+  return generic.getResult(0);
+}
+
+Value mlir::attn::buildElementwise(ImplicitLocOpBuilder &b,
+                                   ArrayRef<MappedTensor> inputs,
+                                   ArrayRef<OpFoldResult> shape,
+                                   Type elementType, ElementBody body) {
+  AffineMap all =
+      AffineMap::getMultiDimIdentityMap(shape.size(), b.getContext());
+  return buildGeneric(b, inputs, {buildEmpty(b, shape, elementType), all},
+                      /*reductions=*/0, body);
 }
 
 Value mlir::attn::buildEmpty(ImplicitLocOpBuilder &b,

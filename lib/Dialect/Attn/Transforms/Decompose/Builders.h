@@ -15,16 +15,19 @@ struct MappedTensor {
   AffineMap map;
 };
 
-/// Receives the elements of inputs and destinations, returns one value for
-/// each destination.
-using ElementBody = llvm::function_ref<SmallVector<Value>(
-    ImplicitLocOpBuilder &, ValueRange elements)>;
+/// Receives the elements of inputs and destination, returns the result's.
+using ElementBody =
+    llvm::function_ref<Value(ImplicitLocOpBuilder &, ValueRange elements)>;
 
 /// A `linalg.generic` whose last `reductions` loops are reductions.
-SmallVector<Value> buildGeneric(ImplicitLocOpBuilder &b,
-                                ArrayRef<MappedTensor> inputs,
-                                ArrayRef<MappedTensor> destinations,
-                                unsigned reductions, ElementBody body);
+Value buildGeneric(ImplicitLocOpBuilder &b, ArrayRef<MappedTensor> inputs,
+                   const MappedTensor &destination, unsigned reductions,
+                   ElementBody body);
+
+/// A new tensor of which each element is computed by itself.
+Value buildElementwise(ImplicitLocOpBuilder &b, ArrayRef<MappedTensor> inputs,
+                       ArrayRef<OpFoldResult> shape, Type elementType,
+                       ElementBody body);
 
 /// An uninitialised tensor.
 Value buildEmpty(ImplicitLocOpBuilder &b, ArrayRef<OpFoldResult> shape,

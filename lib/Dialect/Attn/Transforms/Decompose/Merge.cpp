@@ -37,16 +37,12 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, MergeOp op) {
   for (Value lse : op.getLses())
     lses.push_back({lse, lseMap});
   FloatType compute = elementTypeOf(op.getLse());
-  Value empty = buildEmpty(
-      b, tensor::getMixedSizes(b, op.getLoc(), op.getLses().front()), compute);
   size_t parts = op.getLses().size();
-  Value total =
-      buildGeneric(b, lses, {{empty, lseMap}}, /*reductions=*/0,
-                   [&](ImplicitLocOpBuilder &b,
-                       ValueRange elements) -> SmallVector<Value> {
-                     return {buildLogSumExp(b, elements.take_front(parts))};
-                   })
-          .front();
+  Value total = buildElementwise(
+      b, lses, tensor::getMixedSizes(b, op.getLoc(), op.getLses().front()),
+      compute, [&](ImplicitLocOpBuilder &b, ValueRange elements) {
+        return buildLogSumExp(b, elements.take_front(parts));
+      });
 
   AffineMap outputMap = AffineMap::getMultiDimIdentityMap(4, context);
   AffineMap rowMap =
@@ -57,11 +53,7 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, MergeOp op) {
     inputs.push_back({output, outputMap});
   }
   FloatType element = elementTypeOf(op.getOutput());
-  Value destination = buildEmpty(
-      b, tensor::getMixedSizes(b, op.getLoc(), op.getOutputs().front()),
-      element);
-  auto combine = [&](ImplicitLocOpBuilder &b,
-                     ValueRange elements) -> SmallVector<Value> {
+  auto combine = [&](ImplicitLocOpBuilder &b, ValueRange elements) -> Value {
     Value zero = buildFloat(b, compute, 0);
     Value minusInf =
         buildFloat(b, compute, -std::numeric_limits<double>::infinity());
@@ -78,11 +70,11 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, MergeOp op) {
       share = arith::SelectOp::create(b, none, zero, share);
       sum = arith::AddFOp::create(b, sum, share);
     }
-    return {convertFloat(b, sum, element)};
+    return convertFloat(b, sum, element);
   };
-  Value output = buildGeneric(b, inputs, {{destination, outputMap}},
-                              /*reductions=*/0, combine)
-                     .front();
+  Value output = buildElementwise(
+      b, inputs, tensor::getMixedSizes(b, op.getLoc(), op.getOutputs().front()),
+      element, combine);
   return {castTensor(b, output, op.getOutput().getType()),
           castTensor(b, total, op.getLse().getType())};
 }

@@ -58,38 +58,37 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, RopeOp op) {
   else
     inputs.append({{op.getCos(), angleMap}, {op.getSin(), angleMap}});
 
-  auto rotate = [&](ImplicitLocOpBuilder &b,
-                    ValueRange elements) -> SmallVector<Value> {
-    Value cos, sin;
-    if (readAngles) {
-      SmallVector<Value> at;
-      for (int64_t loop : {0, 2, 3})
-        at.push_back(linalg::IndexOp::create(b, loop));
-      cos = extractBroadcast(b, op.getCos(), angleSizes, at);
-      sin = extractBroadcast(b, op.getSin(), angleSizes, at);
-    } else {
-      cos = elements[2];
-      sin = elements[3];
-    }
-    Value x = convertFloat(b, elements[0], compute);
-    Value y = convertFloat(b, elements[1], compute);
-    cos = convertFloat(b, cos, compute);
-    sin = convertFloat(b, sin, compute);
-    Value rotatedX = arith::SubFOp::create(b, arith::MulFOp::create(b, cos, x),
-                                           arith::MulFOp::create(b, sin, y));
-    Value rotatedY = arith::AddFOp::create(b, arith::MulFOp::create(b, sin, x),
-                                           arith::MulFOp::create(b, cos, y));
-    return {convertFloat(b, rotatedX, element),
-            convertFloat(b, rotatedY, element)};
+  // cos * x + sign * sin * y
+  auto rotate = [&](Value x, Value y, bool subtract) {
+    inputs[0].tensor = x;
+    inputs[1].tensor = y;
+    auto body = [&](ImplicitLocOpBuilder &b, ValueRange elements) -> Value {
+      Value cos, sin;
+      if (readAngles) {
+        SmallVector<Value> at;
+        for (int64_t loop : {0, 2, 3})
+          at.push_back(linalg::IndexOp::create(b, loop));
+        cos = extractBroadcast(b, op.getCos(), angleSizes, at);
+        sin = extractBroadcast(b, op.getSin(), angleSizes, at);
+      } else {
+        cos = elements[2];
+        sin = elements[3];
+      }
+      auto product = [&](Value angle, Value element) -> Value {
+        return arith::MulFOp::create(b, convertFloat(b, angle, compute),
+                                     convertFloat(b, element, compute));
+      };
+      Value a = product(cos, elements[0]), c = product(sin, elements[1]);
+      Value rotated = subtract ? Value(arith::SubFOp::create(b, a, c))
+                               : Value(arith::AddFOp::create(b, a, c));
+      return convertFloat(b, rotated, element);
+    };
+    return buildElementwise(b, inputs, sizes, element, body);
   };
-  Value empty = buildEmpty(b, sizes, element);
-  SmallVector<Value> rotated =
-      buildGeneric(b, inputs, {{empty, all}, {empty, all}},
-                   /*reductions=*/0, rotate);
-
-  Value result = tensor::InsertSliceOp::create(b, rotated[0], op.getInput(),
-                                               offsetsX, sizes, strides);
-  result = tensor::InsertSliceOp::create(b, rotated[1], result, offsetsY, sizes,
-                                         strides);
+  Value result =
+      tensor::InsertSliceOp::create(b, rotate(x, y, /*subtract=*/true),
+                                    op.getInput(), offsetsX, sizes, strides);
+  result = tensor::InsertSliceOp::create(b, rotate(y, x, /*subtract=*/false),
+                                         result, offsetsY, sizes, strides);
   return {result};
 }
