@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "DataType.h"
 #include "attn/Runtime/attn_runtime.h"
+#include <algorithm>
 
 using namespace attn::rt;
 
@@ -48,18 +49,17 @@ std::optional<int64_t> attn::rt::numElements(const int64_t *shape, int32_t rank,
                                              int64_t elementSize) {
   // A zero anywhere makes the product zero, but the other sizes still have to
   // be sane, since strides are computed from them.
-  int64_t count = 1, nonZero = elementSize;
+  int64_t width = std::max<int64_t>(elementSize, 1), bytes = width;
+  bool isEmpty = false;
   for (int32_t i = 0; i < rank; ++i) {
     if (shape[i] < 0)
       return std::nullopt;
-    count *= shape[i];
-    if (shape[i] == 0)
-      continue;
-    if (__builtin_mul_overflow(nonZero, shape[i], &nonZero) ||
-        nonZero > (int64_t(1) << 62))
+    isEmpty |= shape[i] == 0;
+    if (shape[i] != 0 && (__builtin_mul_overflow(bytes, shape[i], &bytes) ||
+                          bytes > (int64_t(1) << 62)))
       return std::nullopt;
   }
-  return count;
+  return isEmpty ? 0 : bytes / width;
 }
 
 std::string attn::rt::shapeText(const int64_t *shape, int32_t rank,
