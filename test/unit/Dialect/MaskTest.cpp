@@ -304,8 +304,22 @@ TEST_F(MaskTest, RandomCompositionsAgree) {
       leaves.push_back(mask);
   RandomMasks random(leaves, &context);
   SmallVector<int64_t> edges = {0, 1, 3, 8, 17, 24};
-  for (int i = 0; i < 40 && !HasFailure(); ++i)
+  for (int i = 0; i < 25 && !HasFailure(); ++i)
     checkAll(random.make(3), edges);
+}
+
+TEST_F(MaskTest, DensityOfLargeMasks) {
+  auto density = [&](StringRef text, int64_t queryLen, int64_t kvLen) {
+    return *maskDensity(parse(text), 32, queryLen, kvLen, kvLen - queryLen);
+  };
+  // The share of 262,144 random pairs differs from that of all by less than
+  // 5 standard deviations of 0.001.
+  constexpr int64_t length = 100000;
+  EXPECT_NEAR(density("#attn.strided<stride = 4>", length, length), 0.25, 5e-3);
+  EXPECT_NEAR(density("#attn.causal", length, length), 0.5, 5e-3);
+  EXPECT_NEAR(density("#attn.window<left = 999, right = 0>", length, length),
+              0.01, 5e-4);
+  EXPECT_DOUBLE_EQ(density("#attn.causal", 1, length), 1);
 }
 
 TEST_F(MaskTest, SimplifyFollowsOperands) {

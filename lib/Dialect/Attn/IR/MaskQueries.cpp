@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "attn/Dialect/Attn/Utils/IndexMath.h"
+#include "llvm/Support/MathExtras.h"
+#include <random>
 
 using namespace mlir;
 using namespace mlir::attn;
@@ -82,27 +84,36 @@ std::optional<double> mlir::attn::maskDensity(MaskAttrInterface mask,
     return std::nullopt;
   if (heads <= 0 || queryLen <= 0 || kvLen <= 0)
     return 1.0;
+  // No product of lengths overflows.
+  queryLen = std::min(queryLen, int64_t(1) << 30);
+  heads = std::min(heads, int64_t(1) << 30);
   OpBuilder builder(mask.getContext());
   Location loc = builder.getUnknownLoc();
-  // Rows are sampled evenly: a report needs three digits, not every row.
-  int64_t step = std::max<int64_t>(1, queryLen / 512);
+  // A report needs two digits. Of many rows some are taken, evenly; of many
+  // keys some at random, since an even choice would meet strided masks in step.
+  constexpr int64_t maxRows = 1024, maxKeys = 256;
+  std::minstd_rand random(1);
+  int64_t total = heads * queryLen;
+  int64_t step = llvm::divideCeil(total, maxRows);
   int64_t rows = 0;
   double kept = 0;
-  for (int64_t head = 0; head < heads; ++head) {
-    for (int64_t row = step / 2; row < queryLen; row += step) {
-      int64_t query = row + queryOffset;
-      MaskTile tile = constantTile(builder, head, query, query + 1, kvLen);
-      auto visit = normalize(mask.visitIntervals(builder, loc, tile), kvLen);
-      auto full = normalize(mask.fullIntervals(builder, loc, tile), kvLen);
-      ++rows;
+  for (int64_t row = step / 2; row < total; row += step, ++rows) {
+    int64_t head = row / queryLen, query = row % queryLen + queryOffset;
+    MaskTile tile = constantTile(builder, head, query, query + 1, kvLen);
+    auto visit = normalize(mask.visitIntervals(builder, loc, tile), kvLen);
+    auto full = normalize(mask.fullIntervals(builder, loc, tile), kvLen);
+    for (auto [begin, end] : visit) {
+      int64_t length = end - begin, hits = 0;
+      int64_t samples = std::min(length, maxKeys);
       if (visit == full) {
-        for (auto [begin, end] : visit)
-          kept += static_cast<double>(end - begin);
+        kept += static_cast<double>(length);
         continue;
       }
-      for (auto [begin, end] : visit)
-        for (int64_t key = begin; key < end; ++key)
-          kept += *keepsPair(mask, head, query, key);
+      std::uniform_int_distribution<int64_t> anyKey(begin, end - 1);
+      for (int64_t i = 0; i < samples; ++i)
+        hits += *keepsPair(mask, head, query,
+                           length <= maxKeys ? begin + i : anyKey(random));
+      kept += static_cast<double>(length) * hits / samples;
     }
   }
   return kept / (static_cast<double>(rows) * static_cast<double>(kvLen));

@@ -58,7 +58,7 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, RopeOp op) {
   else
     inputs.append({{op.getCos(), angleMap}, {op.getSin(), angleMap}});
 
-  // cos * x + sign * sin * y
+  // cos * x minus or plus sin * y.
   auto rotate = [&](Value x, Value y, bool subtract) {
     inputs[0].tensor = x;
     inputs[1].tensor = y;
