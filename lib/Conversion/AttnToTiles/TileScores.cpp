@@ -206,7 +206,10 @@ Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
         // unless all pairs of the row carry them.
         constexpr double lowest = -std::numeric_limits<float>::max();
         Value minusInf = number(-std::numeric_limits<double>::infinity());
-        Value finite = arith::MaxNumFOp::create(b, scaled, number(lowest));
+        Value isLow = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, scaled,
+                                            number(lowest));
+        Value finite =
+            arith::SelectOp::create(b, isLow, number(lowest), scaled);
         Value isNone =
             arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, bias, minusInf);
         scaled = arith::SelectOp::create(b, isNone, minusInf, finite);

@@ -138,6 +138,11 @@ Value TileBody::evaluateOp(Operation *inner, SmallVector<Value> operands) {
       return result;
     return vector::ExtractOp::create(b, result, ArrayRef<int64_t>{0});
   }
+  if (isa<arith::MaxNumFOp>(inner)) {
+    if (isVector)
+      operands = {widen(operands[0]), widen(operands[1])};
+    return buildMaximum(b, operands[0], operands[1]);
+  }
   if (!isVector) {
     IRMapping map;
     for (auto [from, to] : llvm::zip(inner->getOperands(), operands))

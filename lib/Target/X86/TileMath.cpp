@@ -8,6 +8,11 @@
 using namespace mlir;
 using namespace mlir::attn;
 
+Value mlir::attn::buildMaximum(ImplicitLocOpBuilder &b, Value x, Value y) {
+  auto flags = LLVM::FastmathFlags::nnan | LLVM::FastmathFlags::nsz;
+  return LLVM::MaxNumOp::create(b, x.getType(), x, y, flags);
+}
+
 Value mlir::attn::buildExp2(ImplicitLocOpBuilder &b, Value x, bool scalef) {
   // Minimax in the relative error on [-0.5, 0.5] with the constant term fixed
   // to 1, so that 2^0 is exact; 2 ulp together with the rounding.
@@ -22,7 +27,7 @@ Value mlir::attn::buildExp2(ImplicitLocOpBuilder &b, Value x, bool scalef) {
   bool instruction = scalef && lanes == 16;
   Value low = x;
   if (!instruction)
-    low = arith::MaximumFOp::create(b, splat(b, type, -126), x, maxFlags);
+    low = buildMaximum(b, splat(b, type, -126), x);
   Value whole = math::RoundEvenOp::create(b, low);
   // Exact. For minus infinity the rest is a NaN; the instruction yields 0 for
   // 2^-inf whatever it scales, without it x is clamped.

@@ -171,8 +171,7 @@ void RowLowering::emitOp(linalg::LinalgOp op, Value row) {
         next.push_back(
             adds ? arith::AddFOp::create(*b, parts[i], parts[i + 1], flags)
                        .getResult()
-                 : arith::MaxNumFOp::create(*b, parts[i], parts[i + 1], flags)
-                       .getResult());
+                 : buildMaximum(*b, parts[i], parts[i + 1]));
       if (parts.size() % 2)
         next.push_back(parts.back());
       parts = next;

@@ -15,6 +15,10 @@ inline constexpr arith::FastMathFlags sumFlags =
 inline constexpr arith::FastMathFlags maxFlags =
     arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
 
+/// The larger of two numbers or vectors; which one if one is a NaN is open.
+/// An LLVM operation at once: `arith-expand` would make comparisons of it.
+Value buildMaximum(ImplicitLocOpBuilder &b, Value x, Value y);
+
 Value indexConstant(ImplicitLocOpBuilder &b, int64_t value);
 
 /// Whether neighbours in the last dimension are neighbours in memory.
