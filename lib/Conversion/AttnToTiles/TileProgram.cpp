@@ -54,6 +54,7 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
     group = arith::DivUIOp::create(b, math.materialize(heads),
                                    math.materialize(kvHeads))
                 .getResult();
+  valuePanel = valueDim % options.panel ? valueDim : options.panel;
   pairs = options.bf16Pairs && element.isBF16() && headDim % 2 == 0;
   // Powers of two instead of e: log2(e) joins the scale.
   constexpr double log2e = llvm::numbers::log2e;
@@ -242,12 +243,15 @@ TileProgram::State TileProgram::visitKeys(const QueryTile &tile, Value query,
   return state;
 }
 
+bool TileProgram::mayEndInside() {
+  return op.getKvLengths() || constantOf(math.mod(kvLen, options.keyStep)) != 0;
+}
+
 TileProgram::State TileProgram::visitTile(const QueryTile &tile, Value query,
                                           OpFoldResult step, int64_t keys,
                                           bool partial, State state) {
   OpFoldResult firstKey = math.mul(step, c(options.keyStep));
-  bool tail = partial && (op.getKvLengths() ||
-                          constantOf(math.mod(kvLen, options.keyStep)) != 0);
+  bool tail = partial && mayEndInside();
   OpFoldResult count =
       tail ? math.min(c(keys), math.sub(tile.keyEnd, firstKey)) : c(keys);
   Value scores = packedKeys
@@ -347,6 +351,8 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
   packedKeys = packKeys();
   if (pairs)
     packedValues = packValues();
+  else
+    packedPanels = packValuePanels();
   OpFoldResult tiles = math.ceilDiv(queryLen, tileRows);
   bool even = constantOf(math.mod(queryLen, tileRows)) == 0;
   auto loop =
@@ -380,7 +386,7 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
         state = visitKeys(tile, query, c(0), tile.keyEnd, state);
         storeRows(loop, state, tile.batch, tile.head, tile.firstRow, valid);
       });
-  packedKeys = packedValues = {};
+  packedKeys = packedValues = packedPanels = {};
   if (pairs)
     std::swap(queryScale, scoreScale);
   return llvm::to_vector(llvm::map_range(

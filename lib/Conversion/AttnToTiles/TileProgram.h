@@ -68,6 +68,9 @@ private:
   SmallVector<Value> buildPrefill(ValueRange destinations);
   Value packKeys();
   Value packValues();
+  Value packValuePanels();
+  /// Whether a step of keys may reach beyond the last key.
+  bool mayEndInside();
   State initialState(const QueryTile &tile);
   State addSinks(const QueryTile &tile, State state);
   State visitKeys(const QueryTile &tile, Value query, OpFoldResult keyBegin,
@@ -132,7 +135,8 @@ private:
   bool pairs;        ///< products of pairs of bf16
   double queryScale; ///< folded into the query tile
   double scoreScale; ///< applied to the products
-  Value packedKeys, packedValues;
+  Value packedKeys, packedValues, packedPanels;
+  int64_t valuePanel; ///< features of a panel of values
 };
 
 } // namespace mlir::attn

@@ -95,6 +95,21 @@ Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
     return generic({weights, tileValues}, total, {{0, 2, 3}, {2, 1, 3}, {0, 1}},
                    4, 2, multiply);
   }
+  if (packedPanels) {
+    // Rows past the last key are zero, so that every step is whole.
+    int64_t panels = valueDim / valuePanel;
+    Value tileValues =
+        slice(packedPanels, {tile.batch, tile.kvHead, c(0), firstKey, c(0)},
+              {c(1), c(1), c(panels), c(keys), c(valuePanel)}, {2, 3, 4});
+    auto rows = cast<RankedTensorType>(total.getType()).getDimSize(0);
+    SmallVector<ReassociationIndices> groups = {{0}, {1, 2}};
+    Value inPanels = tensor::ExpandShapeOp::create(
+        b, RankedTensorType::get({rows, panels, valuePanel}, compute), total,
+        groups, SmallVector<OpFoldResult>{tile.rows, c(panels), c(valuePanel)});
+    inPanels = generic({weights, tileValues}, inPanels,
+                       {{0, 3}, {1, 3, 2}, {0, 1, 2}}, 4, 1, multiply);
+    return tensor::CollapseShapeOp::create(b, inPanels, groups);
+  }
   auto offsets =
       value.permute<OpFoldResult>({tile.batch, tile.kvHead, firstKey, c(0)});
   auto sizes = value.permute<OpFoldResult>({c(1), c(1), count, width});
@@ -106,17 +121,63 @@ Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
                  multiply);
 }
 
+/// Values as [B, Hkv, Dv / panel, Skv, panel], in whole steps of keys.
+Value TileProgram::packValuePanels() {
+  int64_t panels = valueDim / valuePanel, rows = options.keyStep;
+  OpFoldResult steps = math.ceilDiv(kvLen, rows);
+  Value packed = empty(
+      {batches, kvHeads, c(panels), math.mul(steps, c(rows)), c(valuePanel)},
+      compute);
+  bool exceeds = constantOf(math.mod(kvLen, rows)) != 0;
+  auto pack =
+      forall({batches, kvHeads, steps}, packed, [&](scf::ForallOp loop) {
+        SmallVector<Value> at = loop.getInductionVars();
+        OpFoldResult end = numKeys(at[0]), first = math.mul(at[2], c(rows));
+        SmallVector<OpFoldResult> offsets = {at[0], at[1], c(0), first, c(0)};
+        SmallVector<OpFoldResult> sizes = {c(1), c(1), c(panels), c(rows),
+                                           c(valuePanel)};
+        Value tile =
+            slice(loop.getRegionIterArgs()[0], offsets, sizes, {2, 3, 4});
+        for (int64_t panel = 0; panel < panels; ++panel) {
+          SmallVector<OpFoldResult> place = {c(panel), c(0), c(0)};
+          SmallVector<OpFoldResult> extent = {c(1), c(rows), c(valuePanel)};
+          SmallVector<OpFoldResult> strides(3, b.getIndexAttr(1));
+          Value part = slice(tile, place, extent, {1, 2});
+          part = generic({}, part, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
+            OpFoldResult row = math.add(first, index(0));
+            OpFoldResult feature = math.add(index(1), c(panel * valuePanel));
+            OpFoldResult inside =
+                exceeds ? math.min(row, math.sub(kvLen, c(1))) : row;
+            SmallVector<Value> at;
+            for (OpFoldResult x : value.permute<OpFoldResult>(
+                     {offsets[0], offsets[1], inside, feature}))
+              at.push_back(math.materialize(x));
+            Value x = toCompute(tensor::ExtractOp::create(b, value.source, at));
+            if (!mayEndInside())
+              return x;
+            // What a length hides may be anything, also NaN.
+            Value kept = math.materialize(
+                math.compare(arith::CmpIPredicate::slt, row, end));
+            return arith::SelectOp::create(b, kept, x, number(0));
+          });
+          tile = tensor::InsertSliceOp::create(b, part, tile, place, extent,
+                                               strides);
+        }
+        insert(loop, tile, 0, offsets, sizes);
+      });
+  return pack.getResult(0);
+}
+
 /// Values as [B, Hkv, Skv / 2, Dv, 2]: the pairs of a dot product of pairs.
 Value TileProgram::packValues() {
   OpFoldResult steps = math.ceilDiv(kvLen, options.keyStep);
   OpFoldResult pairsPerStep = c(options.keyStep / 2);
   SmallVector<OpFoldResult> shape = {
       batches, kvHeads, math.mul(steps, pairsPerStep), c(valueDim), c(2)};
-  Value packed = empty(shape, element);
   // A row per pair, features and pair interleaved.
   SmallVector<OpFoldResult> flat(shape.begin(), shape.begin() + 3);
   flat.push_back(c(2 * valueDim));
-  packed = empty(flat, element);
+  Value packed = empty(flat, element);
   auto op = forall({batches, kvHeads, steps}, packed, [&](scf::ForallOp loop) {
     SmallVector<Value> at = loop.getInductionVars();
     OpFoldResult end = numKeys(at[0]);
@@ -180,8 +241,7 @@ Value TileProgram::extractBroadcast(Value tensor,
 
 Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
                                 OpFoldResult firstKey, bool partial) {
-  bool tail = partial && (op.getKvLengths() ||
-                          constantOf(math.mod(kvLen, options.keyStep)) != 0);
+  bool tail = partial && mayEndInside();
   bool masked = partial && op.getMask();
   if (scoreScale == 1 && !op.getSoftcap() && !op.getBias() && !op.getKeep() &&
       !tail && !masked)
@@ -206,8 +266,8 @@ Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
         // unless all pairs of the row carry them.
         constexpr double lowest = -std::numeric_limits<float>::max();
         Value minusInf = number(-std::numeric_limits<double>::infinity());
-        Value isLow = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, scaled,
-                                            number(lowest));
+        Value isLow = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT,
+                                            scaled, number(lowest));
         Value finite =
             arith::SelectOp::create(b, isLow, number(lowest), scaled);
         Value isNone =

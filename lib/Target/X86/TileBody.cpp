@@ -70,6 +70,50 @@ Value TileBody::evaluateAt(Value x, int64_t column) {
   return result;
 }
 
+AffineExpr TileBody::asAffine(Value x) {
+  MLIRContext *context = op.getContext();
+  APInt number;
+  if (matchPattern(x, m_ConstantInt(&number)))
+    return getAffineConstantExpr(number.getSExtValue(), context);
+  Operation *inner = x.getDefiningOp();
+  if (!inner || inner->getBlock() != op.getBody())
+    return {};
+  if (auto index = dyn_cast<linalg::IndexOp>(inner))
+    return getAffineDimExpr(index.getDim(), context);
+  if (!isa<arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::FloorDivSIOp>(
+          inner))
+    return {};
+  AffineExpr lhs = asAffine(inner->getOperand(0));
+  AffineExpr rhs = asAffine(inner->getOperand(1));
+  if (!lhs || !rhs)
+    return {};
+  if (isa<arith::AddIOp>(inner))
+    return lhs + rhs;
+  if (isa<arith::SubIOp>(inner))
+    return lhs - rhs;
+  auto factor = dyn_cast<AffineConstantExpr>(rhs);
+  if (!factor || factor.getValue() <= 0)
+    return {};
+  return isa<arith::MulIOp>(inner) ? lhs * rhs : lhs.floorDiv(rhs);
+}
+
+Value TileBody::evaluateMixed(Value x, int64_t column) {
+  Operation *inner = x.getDefiningOp();
+  if (!inner || inner->getBlock() != op.getBody())
+    return x;
+  if (inner == replaced)
+    return replacement.front();
+  bool usesLoad = false;
+  for (Value operand : inner->getOperands())
+    usesLoad |= isa_and_nonnull<memref::LoadOp>(operand.getDefiningOp());
+  if (!usesLoad)
+    return evaluateAt(x, column);
+  SmallVector<Value> operands;
+  for (Value operand : inner->getOperands())
+    operands.push_back(evaluateMixed(operand, column));
+  return evaluateOp(inner, operands);
+}
+
 Value TileBody::widen(Value x) {
   if (isa<VectorType>(x.getType()))
     return x;

@@ -39,6 +39,13 @@ public:
   /// Scalar value of `x` (an index expression) at one column.
   Value evaluateAt(Value x, int64_t column);
 
+  /// `x` as an expression of d0 = row loop and d1 = column, if it is made of
+  /// them and constants alone.
+  AffineExpr asAffine(Value x);
+
+  /// Value of `x` at one column, where the replaced load is its first chunk.
+  Value evaluateMixed(Value x, int64_t column);
+
 private:
   bool dependsOnColumn(Value x);
   /// d x / d column, if it is the same everywhere.

@@ -123,12 +123,26 @@ private:
   Value left, right, result;
   VectorType vectorType;
   bool pairs = false, panels = false;
+  Value panel;           ///< number of the panel, if panels
   bool fromZero = false; ///< accumulators start at 0
   Value rowScale;        ///< accumulators start at the tile times this
 };
 
+/// The buffer behind other groupings of its columns.
+Value stripReshapes(Value buffer) {
+  while (true) {
+    if (auto expand = buffer.getDefiningOp<memref::ExpandShapeOp>())
+      buffer = expand.getSrc();
+    else if (auto collapse = buffer.getDefiningOp<memref::CollapseShapeOp>())
+      buffer = collapse.getSrc();
+    else
+      return buffer;
+  }
+}
+
 /// Takes a zero fill or a row scaling just before into the accumulators.
 void ContractionLowering::findStart() {
+  Value tile = stripReshapes(result);
   for (Operation *before = op->getPrevNode(); before;
        before = before->getPrevNode()) {
     auto user = dyn_cast<linalg::LinalgOp>(before);
@@ -137,7 +151,7 @@ void ContractionLowering::findStart() {
         continue;
       return;
     }
-    if (user.getDpsInits()[0] != result) {
+    if (stripReshapes(user.getDpsInits()[0]) != tile) {
       if (llvm::any_of(user->getOperands(), [&](Value x) {
             return isa<MemRefType>(x.getType()) && rootOf(x) == rootOf(result);
           }))
@@ -153,7 +167,7 @@ void ContractionLowering::findStart() {
     }
     auto scaling = dyn_cast<linalg::GenericOp>(before);
     if (!scaling || scaling.getNumDpsInputs() != 1 ||
-        scaling.getNumLoops() != 2 || panels)
+        scaling.getNumLoops() != 2)
       return;
     auto product = scaling.getBody()
                        ->getTerminator()
@@ -204,18 +218,23 @@ void ContractionLowering::lowerBlocks() {
     right = join(right);
   }
   auto type = cast<MemRefType>(result.getType());
-  if (panels) {
-    loop(idx(type.getDimSize(1)), 1,
-         [&](Value panel) { rowLoop(panel, type.getDimSize(2)); });
-    return;
-  }
-  int64_t width = type.getDimSize(1), blockWidth = 2 * lanes;
+  int64_t width = type.getShape().back(), blockWidth = 2 * lanes;
   int64_t whole = width / blockWidth * blockWidth;
-  if (whole)
-    loop(idx(whole), blockWidth,
-         [&](Value column) { rowLoop(column, blockWidth); });
-  if (whole != width)
-    rowLoop(idx(whole), width - whole);
+  auto columnLoop = [&] {
+    if (whole == blockWidth)
+      rowLoop(idx(0), blockWidth);
+    else if (whole)
+      loop(idx(whole), blockWidth,
+           [&](Value column) { rowLoop(column, blockWidth); });
+    if (whole != width)
+      rowLoop(idx(whole), width - whole);
+  };
+  if (!panels)
+    return columnLoop();
+  loop(idx(type.getDimSize(1)), 1, [&](Value number) {
+    panel = number;
+    columnLoop();
+  });
 }
 
 void ContractionLowering::rowLoop(Value column, int64_t width) {
@@ -248,7 +267,7 @@ void ContractionLowering::block(Value firstRow, int64_t rows, Value column,
   auto count = [&](int64_t v) { return std::min(lanes, width - v * lanes); };
   auto resultAt = [&](int64_t r, int64_t v) -> SmallVector<Value> {
     if (panels)
-      return {row[r], column, idx(v * lanes)};
+      return {row[r], panel, add(column, v * lanes)};
     return {row[r], add(column, v * lanes)};
   };
   SmallVector<Value> start;
@@ -281,14 +300,12 @@ void ContractionLowering::block(Value firstRow, int64_t rows, Value column,
         SmallVector<Value> columns, next;
         for (int64_t v = 0; v < vectors; ++v) {
           SmallVector<Value> at;
-          if (panels) {
-            at = {column, k, idx(per * v * lanes)};
-          } else {
-            Value first = add(column, v * lanes);
-            if (pairs)
-              first = arith::MulIOp::create(b, first, idx(2));
-            at = {k, first};
-          }
+          Value first = add(column, v * lanes);
+          if (pairs)
+            first = arith::MulIOp::create(b, first, idx(2));
+          at = {k, first};
+          if (panels)
+            at.insert(at.begin(), panel);
           Value x = loadLanes(b, rightType, right, at, per * count(v));
           if (!pairs && !rightElement.isF32())
             x = arith::ExtFOp::create(b, vectorType, x);

@@ -98,6 +98,49 @@ memref::LoadOp transposingLoad(linalg::GenericOp op) {
   return found;
 }
 
+/// How pairs of 16-bit elements along the columns come from memory.
+enum class PairLoad {
+  None,
+  Features, ///< element (i, 2 j + p) is neighbour 2 i + p of row j
+  Rows,     ///< element (i, 2 j + p) is neighbour j of row p
+};
+
+/// The only load of `op`, if it makes pairs.
+std::pair<PairLoad, memref::LoadOp> pairLoad(linalg::GenericOp op,
+                                             int64_t lanes) {
+  if (op.getNumLoops() != 2 || op.getNumDpsInputs() != 0)
+    return {};
+  memref::LoadOp load;
+  for (Operation &inner : *op.getBody())
+    if (auto found = dyn_cast<memref::LoadOp>(inner)) {
+      if (load)
+        return {};
+      load = found;
+    }
+  auto ranges = op.getStaticLoopRanges();
+  if (!load || !hasUnitStride(load.getMemRef()) ||
+      !load.getMemRefType().getElementType().isBF16() ||
+      ShapedType::isDynamic(ranges[0]) || ranges[1] % 2)
+    return {};
+  ImplicitLocOpBuilder b(op.getLoc(), op);
+  TileBody body(b, op, Value(), lanes, /*scalef=*/false);
+  AffineExpr last = body.asAffine(load.getIndices().back());
+  if (!last)
+    return {};
+  AffineExpr d0 = b.getAffineDimExpr(0), d1 = b.getAffineDimExpr(1);
+  auto at = [&](int64_t column) {
+    AffineExpr fixed = last.replace(d1, b.getAffineConstantExpr(column));
+    return simplifyAffineExpr(fixed, 2, 0);
+  };
+  Value yielded = op.getBody()->getTerminator()->getOperand(0);
+  if (at(0) == d0 * 2 && at(1) == d0 * 2 + 1 && at(2) == d0 * 2 &&
+      yielded == load.getResult())
+    return {PairLoad::Features, load};
+  if (simplifyAffineExpr(last, 2, 0) == d1.floorDiv(2))
+    return {PairLoad::Rows, load};
+  return {};
+}
+
 class RowLowering {
 public:
   RowLowering(int64_t lanes, bool scalef) : lanes(lanes), scalef(scalef) {}
@@ -108,6 +151,8 @@ private:
   void emitGroup();
   void emitOp(linalg::LinalgOp op, Value row);
   void emitTransposing(linalg::GenericOp op, memref::LoadOp load);
+  void emitPairsOfFeatures(linalg::GenericOp op, memref::LoadOp load);
+  void emitPairsOfRows(linalg::GenericOp op, memref::LoadOp load);
   bool joins(linalg::LinalgOp op);
   bool isReadLater(Value buffer, Operation *last);
   SmallVector<Value> &valuesOf(Value buffer, Value row);
@@ -342,6 +387,86 @@ void RowLowering::emitTransposing(linalg::GenericOp op, memref::LoadOp load) {
   op.erase();
 }
 
+/// Transposes of 32-bit words, each a pair.
+void RowLowering::emitPairsOfFeatures(linalg::GenericOp op,
+                                      memref::LoadOp load) {
+  ImplicitLocOpBuilder builder(op.getLoc(), op);
+  int64_t numRows = op.getStaticLoopRanges()[0];
+  int64_t columns = op.getStaticLoopRanges()[1];
+  Value result = op.getDpsInits()[0];
+  Type element = load.getMemRefType().getElementType();
+  auto pairs = VectorType::get({2 * lanes}, element);
+  auto words = VectorType::get({lanes}, builder.getI32Type());
+  auto emitBlock = [&](Value firstRow, int64_t blockRows) {
+    TileBody addresses(builder, op, firstRow, lanes, scalef);
+    for (int64_t first = 0; first < columns; first += 2 * lanes) {
+      SmallVector<Value> loaded;
+      for (int64_t lane = 0; lane < lanes; ++lane) {
+        int64_t column = std::min(first + 2 * lane, columns - 2);
+        SmallVector<Value> at;
+        for (Value index : load.getIndices())
+          at.push_back(addresses.evaluateAt(index, column));
+        Value row =
+            loadLanes(builder, pairs, load.getMemRef(), at, 2 * blockRows);
+        loaded.push_back(vector::BitCastOp::create(builder, words, row));
+      }
+      SmallVector<Value> turned = transposeSquare(builder, loaded);
+      for (int64_t r = 0; r < blockRows; ++r) {
+        Value row = firstRow;
+        if (r)
+          row = arith::AddIOp::create(builder, firstRow,
+                                      indexConstant(builder, r));
+        storeLanes(builder,
+                   vector::BitCastOp::create(builder, pairs, turned[r]), result,
+                   {row, indexConstant(builder, first)}, columns - first);
+      }
+    }
+  };
+  int64_t whole = numRows / lanes * lanes;
+  if (whole) {
+    auto loop = scf::ForOp::create(builder, indexConstant(builder, 0),
+                                   indexConstant(builder, whole),
+                                   indexConstant(builder, lanes));
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(loop.getBody());
+    emitBlock(loop.getInductionVar(), lanes);
+  }
+  if (whole != numRows)
+    emitBlock(indexConstant(builder, whole), numRows - whole);
+  op.erase();
+}
+
+/// Two rows interleaved.
+void RowLowering::emitPairsOfRows(linalg::GenericOp op, memref::LoadOp load) {
+  ImplicitLocOpBuilder builder(op.getLoc(), op);
+  int64_t columns = op.getStaticLoopRanges()[1];
+  Value yielded = op.getBody()->getTerminator()->getOperand(0);
+  auto vector = VectorType::get({lanes}, load.getMemRefType().getElementType());
+  auto loop =
+      scf::ForOp::create(builder, indexConstant(builder, 0),
+                         indexConstant(builder, op.getStaticLoopRanges()[0]),
+                         indexConstant(builder, 1));
+  builder.setInsertionPointToStart(loop.getBody());
+  Value row = loop.getInductionVar();
+  for (int64_t first = 0; first < columns; first += 2 * lanes) {
+    int64_t count = std::min(lanes, (columns - first) / 2);
+    Value parts[2];
+    for (int64_t part = 0; part < 2; ++part) {
+      TileBody body(builder, op, row, lanes, scalef);
+      SmallVector<Value> at;
+      for (Value index : load.getIndices())
+        at.push_back(body.evaluateAt(index, first + part));
+      body.replaceLoad(load,
+                       loadLanes(builder, vector, load.getMemRef(), at, count));
+      parts[part] = body.evaluateMixed(yielded, first + part);
+    }
+    Value both = vector::InterleaveOp::create(builder, parts[0], parts[1]);
+    storeLanes(builder, both, op.getDpsInits()[0],
+               {row, indexConstant(builder, first)}, columns - first);
+  }
+  op.erase();
+}
+
 void RowLowering::runOnBlock(Block &block) {
   for (Operation &op : llvm::make_early_inc_range(block)) {
     if (isRowOp(&op)) {
@@ -352,6 +477,17 @@ void RowLowering::runOnBlock(Block &block) {
         emitGroup();
         emitTransposing(generic, load);
         continue;
+      }
+      if (generic) {
+        auto [kind, pairs] = pairLoad(generic, lanes);
+        if (kind != PairLoad::None) {
+          emitGroup();
+          if (kind == PairLoad::Features)
+            emitPairsOfFeatures(generic, pairs);
+          else
+            emitPairsOfRows(generic, pairs);
+          continue;
+        }
       }
       auto linalgOp = cast<linalg::LinalgOp>(op);
       if (!joins(linalgOp))
