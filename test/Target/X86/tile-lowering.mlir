@@ -1,0 +1,38 @@
+// RUN: attn-opt %s --attn-to-tiles --one-shot-bufferize="bufferize-function-boundaries function-boundary-type-conversion=identity-layout-map" --attn-lower-tiles | FileCheck %s
+// RUN: attn-opt %s --attn-to-tiles="avx512=false" --one-shot-bufferize="bufferize-function-boundaries function-boundary-type-conversion=identity-layout-map" --attn-lower-tiles="avx512=false" | FileCheck %s --check-prefix=AVX2
+
+// All of a tile program becomes vector code in functions of its own: no linalg
+// operation is left, no copy was needed, and scratch is on the stack.
+// CHECK-LABEL: func.func @attention
+//   CHECK-NOT:   linalg.
+//   CHECK-NOT:   memref.copy
+//       CHECK:   scf.parallel
+//       CHECK:     func.call @[[BODY:attention_parallel[_0-9]*]](
+//       CHECK:   return
+//       CHECK: func.func private @[[BODY]]
+//  CHECK-SAME:   no_inline
+//   CHECK-NOT: linalg.
+//   CHECK-NOT: memref.copy
+//   CHECK-NOT: memref.alloc(
+//       CHECK: memref.alloca()
+//       The register block: 8 rows of 2 vectors.
+//       CHECK: scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>) {
+//       CHECK:   math.fma
+//       CHECK: vector.reduction <maxnumf>
+//       CHECK: llvm.call_intrinsic "llvm.x86.avx512.mask.scalef.ps.512"
+//   CHECK-NOT: linalg.
+
+// AVX2-LABEL: func.func @attention
+//       AVX2: scf.for {{.*}} -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>) {
+//   AVX2-NOT: vector<16xf32>
+//   AVX2-NOT: avx512
+//   AVX2-NOT: linalg.
+func.func @attention(%q: tensor<1x4x?x40xf32>, %k: tensor<1x4x?x40xf32>,
+                     %v: tensor<1x4x?x24xf32>, %keep: tensor<1x1x1x?xi1>)
+    -> tensor<1x4x?x24xf32> {
+  %o = attn.attention %q, %k, %v mask(#attn.causal)
+    keep(%keep : tensor<1x1x1x?xi1>) {softcap = 30.0 : f64}
+    : tensor<1x4x?x40xf32>, tensor<1x4x?x40xf32>, tensor<1x4x?x24xf32>
+    -> tensor<1x4x?x24xf32>
+  return %o : tensor<1x4x?x24xf32>
+}
