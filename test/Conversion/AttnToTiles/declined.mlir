@@ -27,11 +27,13 @@ func.func @half_softmax(%x: tensor<1x1x4x8xf16>) -> tensor<1x1x4x8xf16> {
 
 // -----
 
-// REMARK: remark: [Missed] not-tiled {{.*}}head dimension is dynamic
-// CHECK-LABEL: func.func @dynamic_features(%x: tensor<1x1x4x8xf32>, %v: tensor<1x1x4x?xf32>)
-    -> tensor<1x1x4x?xf32> {
+// REMARK: remark: [Missed] not-tiled {{.*}}there are no features
+// CHECK-LABEL: func.func @no_features
+//       CHECK:   attn.attention
+func.func @no_features(%x: tensor<1x1x4x8xf32>, %v: tensor<1x1x4x0xf32>)
+    -> tensor<1x1x4x0xf32> {
   %o = attn.attention %x, %x, %v
-    : tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>, tensor<1x1x4x?xf32>
-    -> tensor<1x1x4x?xf32>
-  return %o : tensor<1x1x4x?xf32>
+    : tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>, tensor<1x1x4x0xf32>
+    -> tensor<1x1x4x0xf32>
+  return %o : tensor<1x1x4x0xf32>
 }
