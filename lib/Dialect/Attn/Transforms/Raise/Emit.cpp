@@ -281,7 +281,38 @@ Value Emitter::tensorOf(const Expr *expr, ArrayRef<unsigned> axes) {
   return result;
 }
 
+Value Emitter::allOf(Value tensor) {
+  Value &result = allBuilt[tensor];
+  if (result)
+    return result;
+  MLIRContext *context = arena.getContext();
+  int64_t rank = cast<RankedTensorType>(tensor.getType()).getRank();
+  Value yes =
+      arith::ConstantOp::create(builder, loc, builder.getBoolAttr(true));
+  Value empty = tensor::EmptyOp::create(builder, loc, ArrayRef<int64_t>{},
+                                        builder.getI1Type());
+  Value init = linalg::FillOp::create(builder, loc, yes, empty).getResult(0);
+  AffineMap maps[] = {AffineMap::getMultiDimIdentityMap(rank, context),
+                      AffineMap::get(rank, 0, context)};
+  SmallVector<utils::IteratorType> iterators(rank,
+                                             utils::IteratorType::reduction);
+  Value reduced =
+      linalg::GenericOp::create(
+          builder, loc, init.getType(), tensor, init, maps, iterators,
+          [&](OpBuilder &b, Location l, ValueRange args) {
+            linalg::YieldOp::create(
+                b, l,
+                arith::AndIOp::create(b, l, args[0], args[1]).getResult());
+          })
+          .getResult(0);
+  return result =
+             tensor::ExtractOp::create(builder, loc, reduced, ValueRange());
+}
+
 Value Emitter::anyOver(Value tensor, ArrayRef<unsigned> axes, unsigned axis) {
+  Value &result = anyBuilt[{tensor, axis}];
+  if (result)
+    return result;
   MLIRContext *context = arena.getContext();
   SmallVector<unsigned> kept;
   SmallVector<AffineExpr> results;
@@ -301,14 +332,15 @@ Value Emitter::anyOver(Value tensor, ArrayRef<unsigned> axes, unsigned axis) {
                    .getResult(0);
   AffineMap maps[] = {AffineMap::getMultiDimIdentityMap(axes.size(), context),
                       AffineMap::get(axes.size(), 0, results, context)};
-  return linalg::GenericOp::create(
-             builder, loc, init.getType(), tensor, init, maps, iterators,
-             [&](OpBuilder &b, Location l, ValueRange args) {
-               linalg::YieldOp::create(
-                   b, l,
-                   arith::OrIOp::create(b, l, args[0], args[1]).getResult());
-             })
-      .getResult(0);
+  result =
+      linalg::GenericOp::create(
+          builder, loc, init.getType(), tensor, init, maps, iterators,
+          [&](OpBuilder &b, Location l, ValueRange args) {
+            linalg::YieldOp::create(
+                b, l, arith::OrIOp::create(b, l, args[0], args[1]).getResult());
+          })
+          .getResult(0);
+  return result;
 }
 
 Value Emitter::asScores(Value tensor, ArrayRef<unsigned> axes) {

@@ -26,6 +26,9 @@ public:
   /// `any` over `axis` of the boolean tensor `tensor` over `axes`.
   Value anyOver(Value tensor, ArrayRef<unsigned> axes, unsigned axis);
 
+  /// Whether every element of the boolean tensor `tensor` holds: a scalar.
+  Value allOf(Value tensor);
+
   /// `tensor` over `axes` as rank 4: [batch, head, query, key], with 1 for
   /// the axes it does not depend on.
   Value asScores(Value tensor, ArrayRef<unsigned> axes);
@@ -54,6 +57,8 @@ private:
     Value value;
   };
   llvm::DenseMap<const Expr *, SmallVector<Built, 1>> built;
+  llvm::DenseMap<std::pair<Value, unsigned>, Value> anyBuilt;
+  llvm::DenseMap<Value, Value> allBuilt;
 };
 
 /// `tensor` without the unit dimensions `dims`.

@@ -36,8 +36,9 @@ std::optional<bool> mlir::attn::raise::boolConstant(const Expr *expr) {
   return value ? std::optional<bool>(*value != 0) : std::nullopt;
 }
 
-ExprArena::ExprArena(MLIRContext *context)
-    : context(context), axisSizes(NumAxes), scratch(new Block) {}
+ExprArena::ExprArena(MLIRContext *context, const DimEqualities *equalities)
+    : context(context), equalities(equalities), axisSizes(NumAxes),
+      scratch(new Block) {}
 ExprArena::~ExprArena() = default;
 
 static unsigned axesOf(AffineExpr expr) {

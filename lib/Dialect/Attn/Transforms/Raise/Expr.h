@@ -6,6 +6,7 @@
 #include "mlir/IR/AffineExpr.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/OperationSupport.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/SmallVector.h"
 #include <memory>
@@ -63,9 +64,25 @@ std::optional<int64_t> intConstant(const Expr *expr);
 /// A constant i1.
 std::optional<bool> boolConstant(const Expr *expr);
 
+/// Sizes that a function's own operations require to be equal.
+class DimEqualities {
+public:
+  using Dim = std::pair<Value, int>; ///< as in `ExprArena::symbol`
+  DimEqualities() = default;
+  /// Collects what structured operations and named dimensions of arguments say.
+  explicit DimEqualities(FunctionOpInterface function);
+  /// The dimension that stands for all that are equal to `dim`.
+  Dim find(Dim dim) const;
+
+private:
+  void unite(Dim a, Dim b);
+  llvm::DenseMap<Dim, Dim> parents;
+};
+
 class ExprArena {
 public:
-  explicit ExprArena(MLIRContext *context);
+  explicit ExprArena(MLIRContext *context,
+                     const DimEqualities *equalities = nullptr);
   ~ExprArena();
   ExprArena(const ExprArena &) = delete;
 
@@ -123,6 +140,7 @@ private:
   std::optional<int64_t> upperBound(AffineExpr expr);
 
   MLIRContext *context;
+  const DimEqualities *equalities;
   SmallVector<AffineExpr> axisSizes;
   SmallVector<Symbol> symbols;
   llvm::DenseMap<std::pair<Value, int>, unsigned> symbolIds;

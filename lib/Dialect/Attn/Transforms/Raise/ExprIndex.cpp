@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -219,7 +220,89 @@ bool ExprArena::provablyNonNegative(AffineExpr expr) {
   return true;
 }
 
+DimEqualities::Dim DimEqualities::find(Dim dim) const {
+  for (auto it = parents.find(dim); it != parents.end(); it = parents.find(dim))
+    dim = it->second;
+  return dim;
+}
+
+void DimEqualities::unite(Dim a, Dim b) {
+  a = find(a);
+  b = find(b);
+  if (a == b)
+    return;
+  // The one that is available earlier stands for both, so that its value can
+  // be used wherever the other could.
+  auto isEarlier = [](Value x, Value y) {
+    if (isa<BlockArgument>(x))
+      return true;
+    Operation *first = x.getDefiningOp(), *second = y.getDefiningOp();
+    return second && first->getBlock() == second->getBlock() &&
+           first->isBeforeInBlock(second);
+  };
+  if (a.first == b.first || isEarlier(a.first, b.first))
+    parents[b] = a;
+  else if (isEarlier(b.first, a.first))
+    parents[a] = b;
+}
+
+DimEqualities::DimEqualities(FunctionOpInterface function) {
+  ExprArena arena(function.getContext(), this);
+  auto symbolOf = [&](AffineExpr e) -> std::optional<Dim> {
+    auto symbol = dyn_cast<AffineSymbolExpr>(e);
+    if (!symbol)
+      return std::nullopt;
+    ExprArena::Symbol s = arena.getSymbol(symbol.getPosition());
+    return Dim(s.value, s.dim);
+  };
+  // Dimensions of arguments with one name.
+  llvm::StringMap<Dim> named;
+  for (BlockArgument arg : function.getArguments()) {
+    auto names =
+        function.getArgAttrOfType<ArrayAttr>(arg.getArgNumber(), "attn.dims");
+    auto type = dyn_cast<RankedTensorType>(arg.getType());
+    if (!names || !type || static_cast<int64_t>(names.size()) != type.getRank())
+      continue;
+    for (auto [dim, attr] : llvm::enumerate(names)) {
+      auto name = dyn_cast<StringAttr>(attr);
+      if (!name || name.empty() || !type.isDynamicDim(dim))
+        continue;
+      Dim here(arg, static_cast<int>(dim));
+      auto [it, inserted] = named.try_emplace(name.getValue(), here);
+      if (!inserted)
+        unite(it->second, here);
+    }
+  }
+  // A loop of a structured operation has one extent.
+  function->walk([&](linalg::LinalgOp op) {
+    if (!op.hasPureTensorSemantics())
+      return;
+    SmallVector<std::optional<Dim>> loops(op.getNumLoops());
+    for (OpOperand &operand : op->getOpOperands()) {
+      auto type = dyn_cast<RankedTensorType>(operand.get().getType());
+      if (!type)
+        continue;
+      AffineMap map = op.getMatchingIndexingMap(&operand);
+      for (auto [dim, e] : llvm::enumerate(map.getResults())) {
+        auto loop = dyn_cast<AffineDimExpr>(e);
+        if (!loop || !type.isDynamicDim(dim))
+          continue;
+        auto here = symbolOf(arena.dimOf(operand.get(), dim));
+        if (!here)
+          continue;
+        std::optional<Dim> &extent = loops[loop.getPosition()];
+        if (extent)
+          unite(*extent, *here);
+        else
+          extent = here;
+      }
+    }
+  });
+}
+
 AffineExpr ExprArena::symbol(Value value, int dim) {
+  if (equalities && dim >= -1)
+    std::tie(value, dim) = equalities->find({value, dim});
   auto [it, inserted] = symbolIds.try_emplace({value, dim}, symbols.size());
   if (inserted)
     symbols.push_back({value, dim});
@@ -253,7 +336,8 @@ AffineExpr ExprArena::dimOf(Value tensor, int64_t dim) {
       return fromMixed(expand.getMixedOutputShape()[dim]);
     if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op)) {
       AffineExpr product = getAffineConstantExpr(1, context);
-      for (int64_t source : collapse.getReassociationIndices()[dim]) {
+      ReassociationIndices group = collapse.getReassociationIndices()[dim];
+      for (int64_t source : group) {
         AffineExpr size = dimOf(collapse.getSrc(), source);
         if (!isa<AffineConstantExpr>(size) && !isa<AffineConstantExpr>(product))
           return symbol(tensor, dim);

@@ -13,6 +13,10 @@
 // scores vanish as they do in the program. any(i) has the axes of keep
 // without the key: [B, 1, 1, 1] for a padding mask. A causal mask alone keeps
 // key 0 in every row when its offset is not negative, so any(i) is true.
+// Where the conditions of one finite mask hold a causal or window mask, that
+// is worth an attribute and keep' is not built. Rows that keep no key, which
+// are rare, are then repaired behind the attention when there is one: they
+// are the mean of the values, or the attention without the mask.
 // Two different finite masks have more than two levels; they stay a bias.
 //
 // A row in which infinite fills remove all keys is NaN in the program, or
@@ -231,8 +235,6 @@ std::optional<MaskPlan> MaskPlan::make(ExprArena &arena, const ScoreForm &form,
       same->replaces |= factor.replaces;
     }
   }
-  plan.emptyRowsAreZero = boolConstant(infinite) != true;
-
   // Finite masks that leave a key in every row remove keys like infinite ones.
   Conditions infiniteConditions = classify(arena, infinite);
   bool unhindered = infiniteConditions.empty();
@@ -278,6 +280,15 @@ std::optional<MaskPlan> MaskPlan::make(ExprArena &arena, const ScoreForm &form,
     }
     // -1e30 swallows scores as well and survives a change of base.
     plan.vanishing = mask.replaces ? -1e30 : std::max(mask.fill, -1e30);
+  }
+  // A causal or window mask is worth an attribute.
+  if (unhindered) {
+    Conditions conditions = classify(arena, mask.keep);
+    if (conditions.causalOffset || conditions.window) {
+      plan.structure = conditions;
+      plan.finite = nullptr;
+      plan.repair = true;
+    }
   }
   return plan;
 }
@@ -385,6 +396,15 @@ MaskPlan::Operands MaskPlan::build(ExprArena &arena, Emitter &emitter,
                        : shift;
           });
     }
+  }
+  if (repair) {
+    SmallVector<unsigned> allAxes =
+        Emitter::axesIn(all->axes | axisBit(KeyAxis));
+    result.rowAxes = Emitter::axesIn(all->axes & ~axisBit(KeyAxis));
+    result.rowKeeps =
+        emitter.anyOver(emitter.tensorOf(all, allAxes), allAxes, KeyAxis);
+    result.allRowsKeep = emitter.allOf(result.rowKeeps);
+    result.uniformRows = vanishing != 0;
   }
   if (keepTensor)
     result.keep = emitter.asScores(keepTensor, keepAxes);

@@ -37,6 +37,11 @@ public:
     MaskAttrInterface mask;
     Value queryOffset, keep, bias;
     BiasOrder order = BiasOrder::AfterSoftcap;
+    /// Where rows without keys need another value: which rows keep a key, over
+    /// `rowAxes`, and whether all do (an i1).
+    Value rowKeeps, allRowsKeep;
+    SmallVector<unsigned> rowAxes;
+    bool uniformRows = false; ///< the other value is the mean of the values
   };
   Operands build(ExprArena &arena, Emitter &emitter, OpBuilder &builder,
                  Location loc) const;
@@ -52,7 +57,8 @@ private:
   double vanishing = 0; ///< bias of rows without keys; 0 when none is needed
   const Expr *bias = nullptr;
   BiasOrder order = BiasOrder::AfterSoftcap;
-  bool emptyRowsAreZero = false;
+  /// Rows without keys are repaired behind the attention.
+  bool repair = false;
 };
 
 } // namespace mlir::attn::raise

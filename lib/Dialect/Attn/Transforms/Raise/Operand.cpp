@@ -86,10 +86,29 @@ bool OperandLayout::describe(ExprArena &arena, const Source &source, Axis row,
                              OperandLayout &layout) {
   const unsigned axes[4] = {BatchAxis, HeadAxis, static_cast<unsigned>(row),
                             static_cast<unsigned>(feature)};
-  auto type = cast<RankedTensorType>(source.value.getType());
+  SmallVector<int64_t> shape(
+      cast<RankedTensorType>(source.value.getType()).getShape());
+  SmallVector<AffineExpr> indices(source.indices);
   bool used[4] = {};
   layout = OperandLayout();
   layout.source = source;
+  // (x floordiv c, x mod c) in neighbouring dimensions is x in one.
+  for (unsigned dim = 0; dim + 1 < shape.size() && layout.merged < 0; ++dim) {
+    auto outer = dyn_cast<AffineBinaryOpExpr>(indices[dim]);
+    auto inner = dyn_cast<AffineBinaryOpExpr>(indices[dim + 1]);
+    if (!outer || !inner || outer.getKind() != AffineExprKind::FloorDiv ||
+        inner.getKind() != AffineExprKind::Mod ||
+        outer.getLHS() != inner.getLHS() || outer.getRHS() != inner.getRHS() ||
+        inner.getRHS() != shape[dim + 1])
+      continue;
+    layout.merged = dim;
+    indices[dim] = outer.getLHS();
+    shape[dim] = ShapedType::isDynamic(shape[dim])
+                     ? ShapedType::kDynamic
+                     : shape[dim] * shape[dim + 1];
+    indices.erase(indices.begin() + dim + 1);
+    shape.erase(shape.begin() + dim + 1);
+  }
   auto slotOf = [&](AffineExpr e) -> std::optional<unsigned> {
     auto dim = dyn_cast<AffineDimExpr>(e);
     for (unsigned s = 0; dim && s < 4; ++s)
@@ -97,15 +116,15 @@ bool OperandLayout::describe(ExprArena &arena, const Source &source, Axis row,
         return s;
     return std::nullopt;
   };
-  for (int64_t dim = 0; dim < type.getRank(); ++dim) {
-    AffineExpr index = source.indices[dim];
-    if (type.getDimSize(dim) == 1) {
+  for (int64_t dim = 0; dim < static_cast<int64_t>(shape.size()); ++dim) {
+    AffineExpr index = indices[dim];
+    if (shape[dim] == 1) {
       layout.parts.push_back({dim, 4, 1});
       continue;
     }
     if (auto slot = slotOf(index)) {
       used[*slot] = true;
-      layout.parts.push_back({dim, *slot, type.getDimSize(dim)});
+      layout.parts.push_back({dim, *slot, shape[dim]});
       continue;
     }
     auto binary = dyn_cast<AffineBinaryOpExpr>(index);
@@ -116,7 +135,7 @@ bool OperandLayout::describe(ExprArena &arena, const Source &source, Axis row,
         return false;
       layout.group = divisor.getValue();
       used[1] = true;
-      layout.parts.push_back({dim, 1, type.getDimSize(dim)});
+      layout.parts.push_back({dim, 1, shape[dim]});
       continue;
     }
     if (!allowSplit)
@@ -199,6 +218,16 @@ std::optional<OperandLayout> OperandLayout::find(ExprArena &arena,
 
 Value OperandLayout::materialize(OpBuilder &builder, Location loc) const {
   Value value = source.value;
+  if (merged >= 0) {
+    int64_t rank = cast<RankedTensorType>(value.getType()).getRank();
+    SmallVector<ReassociationIndices> pairs;
+    for (int64_t dim = 0; dim < rank; ++dim) {
+      pairs.push_back({dim});
+      if (dim == merged)
+        pairs.back().push_back(++dim);
+    }
+    value = tensor::CollapseShapeOp::create(builder, loc, value, pairs);
+  }
   // 1. Dimensions that hold several axes are taken apart.
   auto type = cast<RankedTensorType>(value.getType());
   SmallVector<ReassociationIndices> groups(type.getRank());

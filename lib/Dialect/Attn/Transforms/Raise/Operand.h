@@ -47,8 +47,9 @@ private:
                        OperandLayout &layout);
 
   Source source;
-  SmallVector<Part> parts; ///< in the order of the source's dimensions
+  SmallVector<Part> parts; ///< in the order of the (merged) source
   int64_t group = 1;
+  int64_t merged = -1; ///< this dimension and the next are one to begin with
 };
 
 } // namespace mlir::attn::raise

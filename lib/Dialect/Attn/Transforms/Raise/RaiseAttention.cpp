@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/Transforms/Transforms.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
@@ -83,7 +84,8 @@ namespace {
 class Raiser {
 public:
   Raiser(func::FuncOp function)
-      : function(function), builder(function.getContext()) {}
+      : function(function), builder(function.getContext()),
+        equalities(function) {}
 
   void run();
 
@@ -99,12 +101,11 @@ private:
   void decline(Operation *softmax, StringRef kind, const Twine &reason,
                StringRef suggestion);
   std::string usedElsewhere(Operation *softmax, Operation *product);
-  Value restoreLayout(Value output, ValueProduct &product, Location loc);
-  Value widen(Value tensor, Type wide, Location loc);
   void emitRemarks();
 
   func::FuncOp function;
   OpBuilder builder;
+  DimEqualities equalities;
   SmallVector<std::unique_ptr<Scope>> scopes;
   llvm::MapVector<Operation *, Decline> declines;
   llvm::DenseSet<Operation *> raisedSoftmaxes;
@@ -185,8 +186,8 @@ Scope &Raiser::scopeOf(ValueProduct &product) {
     if (equal)
       return *scope;
   }
-  scopes.push_back(std::make_unique<Scope>(builder.getContext(), builder,
-                                           function.getLoc()));
+  scopes.push_back(std::make_unique<Scope>(builder.getContext(), equalities,
+                                           builder, function.getLoc()));
   Scope &scope = *scopes.back();
   SmallVector<AffineExpr> extents = sizes(scope.arena);
   for (unsigned a = 0; a < 4; ++a)
@@ -264,114 +265,6 @@ std::string Raiser::usedElsewhere(Operation *softmax, Operation *product) {
     }
   }
   return {};
-}
-
-/// Every use of `value` rounds its elements, in place, to `type`.
-static bool onlyRounded(Value value, Type type,
-                        SmallVectorImpl<Operation *> &roundings) {
-  for (Operation *user : value.getUsers()) {
-    auto op = dyn_cast<linalg::LinalgOp>(user);
-    if (!op || op->getNumResults() != 1 || op.getNumDpsInputs() != 1 ||
-        !isElementwise(op, 0) ||
-        op.getMatchingIndexingMap(op.getDpsInputOperand(0)) !=
-            op.getIndexingMapMatchingResult(op->getResult(0)))
-      return false;
-    Operation *body =
-        op.getBlock()->getTerminator()->getOperand(0).getDefiningOp();
-    if (!isa_and_nonnull<arith::TruncFOp>(body) ||
-        body->getOperand(0) != op.getBlock()->getArgument(0) ||
-        body->getResult(0).getType() != type)
-      return false;
-    roundings.push_back(user);
-  }
-  return !roundings.empty();
-}
-
-/// `tensor` with elements of the wider type.
-Value Raiser::widen(Value tensor, Type wide, Location loc) {
-  Value init = tensor::EmptyOp::create(
-      builder, loc, tensor::getMixedSizes(builder, loc, tensor), wide);
-  AffineMap identity =
-      AffineMap::getMultiDimIdentityMap(4, builder.getContext());
-  SmallVector<utils::IteratorType> loops(4, utils::IteratorType::parallel);
-  return linalg::GenericOp::create(
-             builder, loc, init.getType(), tensor, init,
-             ArrayRef<AffineMap>{identity, identity}, loops,
-             [&](OpBuilder &b, Location l, ValueRange args) {
-               linalg::YieldOp::create(
-                   b, l,
-                   arith::ExtFOp::create(b, l, wide, args[0]).getResult());
-             })
-      .getResult(0);
-}
-
-Value Raiser::restoreLayout(Value output, ValueProduct &product, Location loc) {
-  // From [batch, head, query, feature] to the loops in the order
-  // leading..., query, feature.
-  Value value = output;
-  auto type = cast<RankedTensorType>(value.getType());
-  SmallVector<unsigned> order(product.leading);
-  order.push_back(product.queryLoop);
-  order.push_back(product.valueLoop);
-  switch (product.leading.size()) {
-  case 0:
-    value = tensor::CollapseShapeOp::create(
-        builder, loc, value, SmallVector<ReassociationIndices>{{0, 1, 2}, {3}});
-    break;
-  case 1:
-    value = tensor::CollapseShapeOp::create(
-        builder, loc, value,
-        SmallVector<ReassociationIndices>{{0, 1}, {2}, {3}});
-    break;
-  case 3: {
-    SmallVector<OpFoldResult> sizes =
-        tensor::getMixedSizes(builder, loc, value);
-    SmallVector<int64_t> shape(type.getShape());
-    int64_t groups = ShapedType::isDynamic(shape[1]) ? ShapedType::kDynamic
-                                                     : shape[1] / product.split;
-    OpFoldResult groupSize =
-        ShapedType::isDynamic(groups)
-            ? OpFoldResult(
-                  arith::DivUIOp::create(builder, loc, cast<Value>(sizes[1]),
-                                         arith::ConstantIndexOp::create(
-                                             builder, loc, product.split))
-                      .getResult())
-            : OpFoldResult(builder.getIndexAttr(groups));
-    shape[1] = groups;
-    shape.insert(shape.begin() + 2, product.split);
-    sizes[1] = groupSize;
-    sizes.insert(sizes.begin() + 2, builder.getIndexAttr(product.split));
-    value = tensor::ExpandShapeOp::create(
-        builder, loc, RankedTensorType::get(shape, type.getElementType()),
-        value, SmallVector<ReassociationIndices>{{0}, {1, 2}, {3}, {4}}, sizes);
-    break;
-  }
-  default:
-    break;
-  }
-  AffineMap map =
-      product.op.getIndexingMapMatchingResult(product.op->getResult(0));
-  SmallVector<int64_t> permutation;
-  for (AffineExpr e : map.getResults())
-    permutation.push_back(
-        llvm::find(order, cast<AffineDimExpr>(e).getPosition()) -
-        order.begin());
-  if (!llvm::is_sorted(permutation)) {
-    SmallVector<OpFoldResult> sizes =
-        tensor::getMixedSizes(builder, loc, value);
-    SmallVector<OpFoldResult> permuted;
-    for (int64_t dim : permutation)
-      permuted.push_back(sizes[dim]);
-    Value init =
-        tensor::EmptyOp::create(builder, loc, permuted, type.getElementType());
-    value = linalg::TransposeOp::create(builder, loc, value, init, permutation)
-                .getResult()[0];
-  }
-  Type wanted = cast<RankedTensorType>(product.op->getResult(0).getType())
-                    .clone(type.getElementType());
-  if (value.getType() != wanted)
-    value = tensor::CastOp::create(builder, loc, wanted, value);
-  return value;
 }
 
 /// The name of the node that an operation came from.
@@ -599,9 +492,9 @@ bool Raiser::tryProduct(linalg::LinalgOp op, unsigned probabilityOperand) {
     return false;
   }
   if (wide != element && !onlyRounded(op->getResult(0), element, roundings)) {
-    queryTensor = widen(queryTensor, wide, loc);
-    keyTensor = widen(keyTensor, wide, loc);
-    valueTensor = widen(valueTensor, wide, loc);
+    queryTensor = widen(builder, loc, queryTensor, wide);
+    keyTensor = widen(builder, loc, keyTensor, wide);
+    valueTensor = widen(builder, loc, valueTensor, wide);
     element = wide;
     queryType = cast<RankedTensorType>(queryTensor.getType());
     valueType = cast<RankedTensorType>(valueTensor.getType());
@@ -638,7 +531,27 @@ bool Raiser::tryProduct(linalg::LinalgOp op, unsigned probabilityOperand) {
       form->softcap ? builder.getF64FloatAttr(*form->softcap) : FloatAttr(),
       BiasOrderAttr::get(builder.getContext(), mask.order), precision);
   attention->setAttr("attn.origin", builder.getStringAttr(origin));
-  Value restored = restoreLayout(attention.getOutput(), *product, loc);
+  Value output = attention.getOutput();
+  if (mask.allRowsKeep) {
+    // A transpose that follows goes between the attention and the repair, so
+    // that the attention can write in that order.
+    linalg::TransposeOp follow;
+    AffineMap outMap = op.getIndexingMapMatchingResult(op->getResult(0));
+    SmallVector<unsigned> natural(product->leading);
+    natural.append({product->queryLoop, product->valueLoop});
+    bool inOrder = natural.size() == 4 && roundings.empty();
+    for (unsigned k = 0; inOrder && k < 4; ++k)
+      inOrder = outMap.getDimPosition(k) == natural[k];
+    if (inOrder && op->getResult(0).hasOneUse())
+      follow = dyn_cast<linalg::TransposeOp>(*op->getResult(0).user_begin());
+    Value repaired = repairRows(builder, loc, attention, mask, follow);
+    if (follow) {
+      follow->getResult(0).replaceAllUsesWith(repaired);
+    } else {
+      output = repaired;
+    }
+  }
+  Value restored = restoreLayout(builder, loc, output, *product);
   if (roundings.empty())
     op->getResult(0).replaceAllUsesWith(restored);
   for (Operation *rounding : roundings)

@@ -10,8 +10,10 @@ namespace mlir::attn::raise {
 
 /// What is known under given extents of batch, head, query and key axis.
 struct Scope {
-  explicit Scope(MLIRContext *context, OpBuilder &builder, Location loc)
-      : arena(context), tracer(arena), emitter(arena, builder, loc) {}
+  Scope(MLIRContext *context, const DimEqualities &equalities,
+        OpBuilder &builder, Location loc)
+      : arena(context, &equalities), tracer(arena),
+        emitter(arena, builder, loc) {}
   ExprArena arena;
   Tracer tracer;
   Emitter emitter;
@@ -36,6 +38,22 @@ struct ValueProduct {
 std::optional<ValueProduct> matchValueProduct(linalg::LinalgOp op,
                                               unsigned probabilityOperand,
                                               std::string &failure);
+
+/// Every use of `value` rounds its elements, in place, to `type`.
+bool onlyRounded(Value value, Type type,
+                 SmallVectorImpl<Operation *> &roundings);
+
+/// `tensor` with elements of the wider type.
+Value widen(OpBuilder &builder, Location loc, Value tensor, Type wide);
+
+/// The result of `product` from the attention's output.
+Value restoreLayout(OpBuilder &builder, Location loc, Value output,
+                    ValueProduct &product);
+
+/// The output with rows without keys repaired as `mask` asks. With `follow`,
+/// it has the layout of that transpose's result.
+Value repairRows(OpBuilder &builder, Location loc, AttentionOp attention,
+                 const MaskPlan::Operands &mask, linalg::TransposeOp follow);
 
 } // namespace mlir::attn::raise
 
