@@ -51,6 +51,10 @@ void mlir::attn::buildX86BufferPipeline(OpPassManager &pm,
       bufferization::LayoutMapOption::IdentityLayoutMap;
   bufferize.bufferAlignment = 0; // the runtime aligns every block to 64
   pm.addPass(bufferization::createOneShotBufferizePass(bufferize));
+  pm.addPass(createCanonicalizerPass());
+  AttnLowerRowsPassOptions rows;
+  rows.lanes = options.vectorBytes / 4;
+  pm.nest<func::FuncOp>().addPass(createAttnLowerRowsPass(rows));
   buildTileLoweringPipeline(pm, tileTarget(options));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createAttnDeallocateBuffersPass());
@@ -71,6 +75,7 @@ void mlir::attn::buildX86LLVMPipeline(OpPassManager &pm,
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.nest<func::FuncOp>().addPass(createLowerAffinePass());
   pm.nest<func::FuncOp>().addPass(createForallToForLoopPass());
+  pm.nest<func::FuncOp>().addPass(createAttnApproximateMathPass());
   pm.addPass(createSCFToControlFlowPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());

@@ -41,6 +41,41 @@ def AttnFormMatmulsPass : Pass<"attn-form-matmuls", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::mlir::attn::rt::AttnRTDialect"];
 }
 
+def AttnLowerRowsPass : Pass<"attn-lower-rows", "::mlir::func::FuncOp"> {
+  let summary = "fuse neighbouring linalg operations into vector loops over rows";
+  let description = [{
+    Pre:  `linalg` on buffers, right after bufferization; tile programs
+          (`scf.forall`) are left alone.
+    Post: no `linalg` operation outside tile programs. Neighbours that agree on
+          their leading parallel sizes (rows), such as the parts of a softmax
+          or of a layer norm, share one loop over rows, in which buffers that
+          nothing else uses hold one row only. The innermost contiguous
+          dimension runs over the lanes of vectors, its rest under a mask.
+          Loops with enough work are `scf.forall` over chunks of rows.
+  }];
+  let options = [
+    Option<"lanes", "lanes", "int64_t", "16", "elements of a vector">
+  ];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"
+  ];
+}
+
+def AttnApproximateMathPass
+    : Pass<"attn-approximate-math", "::mlir::func::FuncOp"> {
+  let summary = "compute exp, tanh, erf and log of vectors by polynomials";
+  let description = [{
+    Post: these functions of vectors of f32, f16 or bf16 are arithmetic, good
+          to a few units in the last place of f32. Scalars stay calls.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+    "::mlir::vector::VectorDialect"
+  ];
+}
+
 def AttnLowerWeightsPass : Pass<"attn-lower-weights", "::mlir::ModuleOp"> {
   let summary = "number the weights and read them through the runtime";
   let description = [{
