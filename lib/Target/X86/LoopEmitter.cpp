@@ -423,7 +423,8 @@ SmallVector<Value> LoopEmitter::emitBody(ImplicitLocOpBuilder &b, Value mask,
     state.propertiesAttr = inner.getPropertiesAsAttribute();
     Operation *created = b.create(state);
     // One rounding instead of two where the processor can.
-    if (auto fastMath = dyn_cast<arith::ArithFastMathInterface>(created))
+    auto fastMath = dyn_cast<arith::ArithFastMathInterface>(created);
+    if (fastMath && fastMath.getFastMathFlagsAttr())
       created->setAttr(
           fastMath.getFastMathAttrName(),
           arith::FastMathFlagsAttr::get(

@@ -79,14 +79,14 @@ void mlir::attn::buildX86LLVMPipeline(OpPassManager &pm,
   pm.addPass(createSCFToControlFlowPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  pm.addPass(createConvertMathToLLVMPass());
+  pm.addPass(createConvertMathToLibmPass()); // may take vectors apart
   pm.addPass(createConvertVectorToLLVMPass());
   // Without the processor's conversion, LLVM would call a function for each
   // element that is rounded to bf16.
   arith::ArithExpandOpsPassOptions expand;
   expand.includeBf16 = !options.bf16Dot;
   pm.addPass(arith::createArithExpandOpsPass(expand));
-  pm.addPass(createConvertMathToLLVMPass());
-  pm.addPass(createConvertMathToLibmPass());
   FinalizeMemRefToLLVMConversionPassOptions memory;
   memory.useGenericFunctions = true;
   pm.addPass(createFinalizeMemRefToLLVMConversionPass(memory));
