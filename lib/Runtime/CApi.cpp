@@ -89,15 +89,8 @@ attn_rt_module *attn_rt_load(const char *path) {
       fail("cannot load '", path, "': no such file");
     if (!std::filesystem::is_regular_file(path, ignored))
       fail("cannot load '", path, "': it is not a file");
-    checkSharedLibrary(path);
     exposeRuntime();
-    // Without a slash dlopen would search the system's folders.
-    std::filesystem::path absolute = std::filesystem::absolute(path);
-    void *library = dlopen(absolute.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
-      const char *reason = dlerror();
-      fail("cannot load '", path, "': ", reason ? reason : "unknown reason");
-    }
+    void *library = openSharedLibrary(path);
     auto code = std::make_unique<CodeHandle>(
         [](void *handle) { dlclose(handle); }, library);
     auto entry = reinterpret_cast<void (*)(void **)>(
@@ -105,7 +98,7 @@ attn_rt_module *attn_rt_load(const char *path) {
     auto *text =
         static_cast<const char *>(findSymbol(library, "attn_metadata", path));
     return makeModule(std::move(code), entry, text,
-                      absolute.parent_path().string())
+                      std::filesystem::absolute(path).parent_path().string())
         .release();
   });
 }

@@ -80,6 +80,19 @@ def test_explain_and_messages(write, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f32.mlir"]
 
 
+def test_a_library_may_be_replaced_while_it_is_in_use(write, tmp_path):
+    source, library = write("f32"), tmp_path / "model.so"
+    attn.compile(source, library)
+    old, same = attn.load(library), attn.load(library)
+    source.write_text(source.read_text().replace("linalg.add", "linalg.mul"))
+    attn.compile(source, library)
+    new = attn.load(library)
+    a, b = np.full((1, 3), 5, np.float32), np.full(3, 7, np.float32)
+    assert [model.run(a=a, b=b)["sum"][0, 0] for model in (old, same, new)] == [12, 12, 35]
+    del old, same
+    assert attn.load(library).run(a=a, b=b)["sum"][0, 0] == 35
+
+
 def test_many_models_at_once(write):
     models = [attn.load(write("f32")) for _ in range(3)]
     for scale, model in enumerate(models):
