@@ -110,6 +110,8 @@ private:
   void block(Value firstRow, int64_t rows, Value column, int64_t width);
   LogicalResult lowerRows();
   void findStart();
+  /// Asks for row `row` + `prefetchRows` of `right`, but for none past `last`.
+  void prefetch(Value row, Value column, Value last);
   Value idx(int64_t value) { return indexConstant(b, value); }
   Value add(Value x, int64_t y) {
     return y ? Value(arith::AddIOp::create(b, x, idx(y))) : x;
@@ -122,7 +124,7 @@ private:
   int64_t lanes, rowBlock;
   Value left, right, result;
   VectorType vectorType;
-  bool pairs = false, panels = false;
+  bool pairs = false, panels = false, fewRows = false;
   Value panel;           ///< number of the panel, if panels
   bool fromZero = false; ///< accumulators start at 0
   Value rowScale;        ///< accumulators start at the tile times this
@@ -202,6 +204,15 @@ void ContractionLowering::loop(Value end, int64_t step,
   body(loop.getInductionVar());
 }
 
+void ContractionLowering::prefetch(Value row, Value column, Value last) {
+  // Far enough to cover the latency of memory: some kilobytes.
+  constexpr int64_t prefetchRows = 16;
+  Value ahead = arith::MinSIOp::create(b, add(row, prefetchRows), last);
+  memref::PrefetchOp::create(b, right, ValueRange{ahead, column},
+                             /*isWrite=*/false, /*localityHint=*/3,
+                             /*isDataCache=*/true);
+}
+
 void ContractionLowering::lowerBlocks() {
   findStart();
   if (pairs) {
@@ -219,6 +230,11 @@ void ContractionLowering::lowerBlocks() {
   }
   auto type = cast<MemRefType>(result.getType());
   int64_t width = type.getShape().back(), blockWidth = 2 * lanes;
+  // Few rows: wider blocks, so that memory is read in long runs.
+  fewRows = !type.isDynamicDim(0) && type.getDimSize(0) < rowBlock;
+  if (fewRows)
+    blockWidth =
+        lanes * std::clamp<int64_t>(2 * rowBlock / type.getDimSize(0), 2, 8);
   int64_t whole = width / blockWidth * blockWidth;
   auto columnLoop = [&] {
     if (whole == blockWidth)
@@ -292,6 +308,7 @@ void ContractionLowering::block(Value firstRow, int64_t rows, Value column,
   int64_t per = pairs ? 2 : 1;
   // The left operand's columns may be fewer than allocated: a key tail.
   Value depth = memref::DimOp::create(b, right, panels ? 1 : 0);
+  Value last = arith::SubIOp::create(b, depth, idx(1));
   auto products = scf::ForOp::create(
       b, idx(0), depth, idx(1), start,
       [&](OpBuilder &inner, Location, Value k, ValueRange sums) {
@@ -306,6 +323,8 @@ void ContractionLowering::block(Value firstRow, int64_t rows, Value column,
           at = {k, first};
           if (panels)
             at.insert(at.begin(), panel);
+          if (fewRows && !panels && !pairs)
+            prefetch(k, first, last);
           Value x = loadLanes(b, rightType, right, at, per * count(v));
           if (!pairs && !rightElement.isF32())
             x = arith::ExtFOp::create(b, vectorType, x);
@@ -370,15 +389,21 @@ LogicalResult ContractionLowering::lowerRows() {
                ? x
                : arith::ExtFOp::create(b, vectorType, x).getResult();
   };
+  Value count = memref::DimOp::create(b, right, 0);
+  Value last = arith::SubIOp::create(b, count, idx(1));
   auto block = [&](int64_t firstRow, int64_t blockRows, Value firstKey,
                    int64_t keys) {
     SmallVector<Value> sums(blockRows * keys, splat(b, vectorType, 0));
-    auto accumulate = [&](ValueRange sums, Value k, int64_t count) {
+    auto accumulate = [&](ValueRange sums, Value k, int64_t valid) {
       SmallVector<Value> next, key;
-      for (int64_t j = 0; j < keys; ++j)
-        key.push_back(load(right, add(firstKey, j), k, count));
+      for (int64_t j = 0; j < keys; ++j) {
+        Value row = add(firstKey, j);
+        if (firstRow == 0)
+          prefetch(row, k, last);
+        key.push_back(load(right, row, k, valid));
+      }
       for (int64_t r = 0; r < blockRows; ++r) {
-        Value query = load(left, idx(firstRow + r), k, count);
+        Value query = load(left, idx(firstRow + r), k, valid);
         for (int64_t j = 0; j < keys; ++j)
           next.push_back(
               math::FmaOp::create(b, query, key[j], sums[r * keys + j]));
@@ -413,7 +438,6 @@ LogicalResult ContractionLowering::lowerRows() {
       block(row, std::min<int64_t>(4, rows - row), firstKey, keys);
   };
   constexpr int64_t keyBlock = 4;
-  Value count = memref::DimOp::create(b, right, 0);
   Value rest = arith::RemUIOp::create(b, count, idx(keyBlock));
   Value end = arith::SubIOp::create(b, count, rest);
   loop(end, keyBlock, [&](Value key) { blocks(key, keyBlock); });
