@@ -75,6 +75,7 @@ struct OutlineParallel final
     : impl::AttnOutlineParallelPassBase<OutlineParallel> {
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
+    functions.clear();
     SmallVector<scf::ForallOp> loops;
     getOperation().walk<WalkOrder::PreOrder>([&](scf::ForallOp op) {
       if (!op->getParentOfType<scf::ForallOp>() && op.getOutputs().empty())
@@ -83,6 +84,8 @@ struct OutlineParallel final
     for (scf::ForallOp loop : loops)
       outline(loop, symbols);
   }
+
+  SmallVector<func::FuncOp> functions;
 
   void outline(scf::ForallOp loop, SymbolTable &symbols) {
     moveToStack(*loop.getBody());
@@ -109,7 +112,6 @@ struct OutlineParallel final
     function.setPrivate();
     function.setNoInline(true);
     function->setAttr("attn.outlined", b.getUnitAttr());
-    symbols.insert(function, std::next(Block::iterator(parent)));
     Block *entry = function.addEntryBlock();
     ImplicitLocOpBuilder inner(loop.getLoc(), entry, entry->begin());
     IRMapping map;
@@ -125,6 +127,20 @@ struct OutlineParallel final
     for (Operation &op : loop.getBody()->without_terminator())
       inner.clone(op, map);
     func::ReturnOp::create(inner);
+    // Layers of a model repeat their loops: one function serves all of them.
+    auto *same = llvm::find_if(functions, [&](func::FuncOp other) {
+      return other.getFunctionType() == function.getFunctionType() &&
+             OperationEquivalence::isRegionEquivalentTo(
+                 &other.getBody(), &function.getBody(),
+                 OperationEquivalence::IgnoreLocations);
+    });
+    if (same != functions.end()) {
+      function.erase();
+      function = *same;
+    } else {
+      symbols.insert(function, std::next(Block::iterator(parent)));
+      functions.push_back(function);
+    }
 
     SmallVector<Value> lower = loop.getLowerBound(b),
                        upper = loop.getUpperBound(b), step = loop.getStep(b);

@@ -36,3 +36,22 @@ func.func @attention(%q: tensor<1x4x?x40xf32>, %k: tensor<1x4x?x40xf32>,
     -> tensor<1x4x?x24xf32>
   return %o : tensor<1x4x?x24xf32>
 }
+
+// Two attentions that are alike share the functions of their loops.
+// CHECK-LABEL: func.func @twice
+//       CHECK:   func.call @[[PACK:twice_parallel[_0-9]*]](
+//       CHECK:   func.call @[[VALUES:twice_parallel[_0-9]*]](
+//       CHECK:   func.call @[[TILES:twice_parallel[_0-9]*]](
+//       CHECK:   func.call @[[PACK]](
+//       CHECK:   func.call @[[VALUES]](
+//       CHECK:   func.call @[[TILES]](
+//       CHECK:   return
+func.func @twice(%x: tensor<1x4x64x16xf32>) -> tensor<1x4x64x16xf32> {
+  %y = attn.attention %x, %x, %x
+    : tensor<1x4x64x16xf32>, tensor<1x4x64x16xf32>, tensor<1x4x64x16xf32>
+    -> tensor<1x4x64x16xf32>
+  %z = attn.attention %y, %y, %y
+    : tensor<1x4x64x16xf32>, tensor<1x4x64x16xf32>, tensor<1x4x64x16xf32>
+    -> tensor<1x4x64x16xf32>
+  return %z : tensor<1x4x64x16xf32>
+}
