@@ -22,6 +22,8 @@ static FailureOr<TensorValue> splitHeads(NodeImporter &n, const TensorValue &x,
     return x;
   std::optional<Dim> headDim =
       heads > 0 ? x.shape[2].dividedBy(Dim(heads)) : std::nullopt;
+  if (!headDim && !x.shape[2].isConstant())
+    return n.unsupported("a dynamic head dimension");
   if (!headDim)
     return n.invalid("the number of heads (" + Twine(heads) +
                      ") does not divide the last dimension");
