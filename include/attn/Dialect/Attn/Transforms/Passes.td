@@ -50,8 +50,10 @@ def AttnRaisePass : Pass<"attn-raise", "::mlir::func::FuncOp"> {
           operations or generics, from any frontend.
     Post: each softmax whose probabilities are contracted with values, and
           whose scores are a function of a product of queries and keys that
-          `attn.attention` can express, is an `attn.attention`. Layout changes
-          around it stay operations of their own.
+          `attn.attention` can express, is an `attn.attention`. Queries and
+          keys that are rotated by position come from an `attn.rope`. Layout
+          changes and caches around them stay operations of their own. Each
+          attention says in `attn.origin` where it comes from.
 
     Declines with a remark when the probabilities have another use, the
     softmax is over another axis, or the scores are another function.
@@ -61,6 +63,11 @@ def AttnRaisePass : Pass<"attn-raise", "::mlir::func::FuncOp"> {
     are one scale; repeated key heads are not repeated; conditions on rows and
     keys that provably form a causal or window mask become an attribute, those
     on keys a boolean mask, everything else a dense boolean mask or bias.
+
+    A finite fill such as -10000 does not remove keys from a row that keeps
+    none. Such rows keep the program's meaning: through the boolean mask and a
+    bias, or, under a causal or window mask, by an `scf.if` behind the
+    attention that is entered only when there is such a row.
 
     Three readings go beyond equality of the programs. An integer that a model
     loads as an additive mask, as in `(1 - m) * -10000`, is 0 or 1. A finite

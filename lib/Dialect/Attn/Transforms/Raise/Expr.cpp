@@ -95,8 +95,12 @@ const Expr *ExprArena::boolean(bool value) {
 
 const Expr *ExprArena::index(AffineExpr affine, Type type) {
   affine = simplify(affine);
-  if (auto value = dyn_cast<AffineConstantExpr>(affine))
-    return constant(IntegerAttr::get(type, value.getValue()));
+  if (auto value = dyn_cast<AffineConstantExpr>(affine)) {
+    unsigned width = type.isIndex() ? 64 : type.getIntOrFloatBitWidth();
+    APInt number(width, value.getValue(), /*isSigned=*/true,
+                 /*implicitTrunc=*/true);
+    return constant(IntegerAttr::get(type, number));
+  }
   Expr expr(ExprKind::Index, type);
   expr.affine = affine;
   return unique(std::move(expr));
@@ -194,7 +198,8 @@ const Expr *ExprArena::fold(OperationName name, DictionaryAttr attrs, Type type,
 static AffineExpr affineOf(const Expr *expr) {
   if (expr->kind == ExprKind::Index)
     return expr->affine;
-  if (expr->type.isInteger(1))
+  if (!expr->type.isIndex() && !expr->type.isSignlessInteger(32) &&
+      !expr->type.isSignlessInteger(64))
     return {};
   if (auto value = intConstant(expr))
     return getAffineConstantExpr(*value, expr->type.getContext());
@@ -238,7 +243,9 @@ const Expr *ExprArena::compareIntegers(int64_t predicate, const Expr *a,
 
 const Expr *ExprArena::simplifyInteger(StringRef name, Type type,
                                        ArrayRef<const Expr *> operands) {
-  if (!type.isIntOrIndex() || type.isInteger(1))
+  // Narrow integers may wrap around.
+  if (!type.isIndex() && !type.isSignlessInteger(32) &&
+      !type.isSignlessInteger(64))
     return nullptr;
   SmallVector<AffineExpr, 2> x;
   for (const Expr *operand : operands) {

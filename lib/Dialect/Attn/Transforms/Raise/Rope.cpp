@@ -290,7 +290,9 @@ unsigned mlir::attn::raise::raiseRopeBehind(Value operand) {
     Operation *op = value.getDefiningOp();
     if (!op || isa<RopeOp>(op))
       continue;
-    bool joins = isa<tensor::InsertSliceOp, tensor::ConcatOp>(op);
+    bool joins =
+        isa<tensor::InsertSliceOp, tensor::ConcatOp, tensor::CollapseShapeOp>(
+            op);
     bool elementwise = isa<linalg::LinalgOp>(op) &&
                        !isa<linalg::TransposeOp>(op) &&
                        isElementwise(cast<linalg::LinalgOp>(op),

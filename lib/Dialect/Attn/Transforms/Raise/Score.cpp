@@ -526,8 +526,8 @@ mlir::attn::raise::matchAdditiveMask(ExprArena &arena, const Expr *term) {
     }
   };
   visit(visit, term);
-  if (count != 1 || atom->kind != ExprKind::Load || !atom->type.isInteger() ||
-      term->kind != ExprKind::Operation)
+  if (count != 1 || atom->kind != ExprKind::Load ||
+      !atom->type.isSignlessInteger() || term->kind != ExprKind::Operation)
     return std::nullopt;
   bool isBool = atom->type.isInteger(1);
   auto at = [&](int64_t x) {
