@@ -9,7 +9,7 @@ import itertools
 import random
 import sys
 import unittest
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,84 @@ AVX2 = "avx2" in CPU_FLAGS and "fma" in CPU_FLAGS
 BF16 = AVX512 and "avx512_bf16" in CPU_FLAGS
 
 A = AttentionCase
+
+
+@dataclass(frozen=True)
+class TokensFirst(AttentionCase):
+    """Operands and output are [B, S, H, D] in memory, with transposes around
+    the attention; keys also come as [B, H, D, S]."""
+
+    keys_last: bool = False
+
+    ORDERS = {"q": (0, 2, 1, 3), "k": (0, 2, 1, 3), "v": (0, 2, 1, 3)}
+
+    def _order(self, name):
+        if name == "k" and self.keys_last:
+            return (0, 1, 3, 2)
+        return self.ORDERS.get(name)
+
+    def _laid_out(self, argument, name):
+        order = self._order(name)
+        if not order:
+            return argument
+        shape = tuple(argument.shape[i] for i in order)
+        dynamic = frozenset(i for i, d in enumerate(order) if d in argument.dynamic)
+        return replace(argument, shape=shape, dynamic=dynamic)
+
+    def arguments(self):
+        return [self._laid_out(a, a.name) for a in super().arguments()]
+
+    def results(self):
+        output, *rest = super().results()
+        return [self._laid_out(output, "q"), *rest]
+
+    def _transpose(self, source, result, before, after, order):
+        """Text of a transpose; sizes that are dynamic are those of `source`."""
+        lines, sizes = [], []
+        for i in after.dynamic and sorted(after.dynamic):
+            lines.append(f"%{result}_c{i} = arith.constant {order[i]} : index")
+            lines.append(f"%{result}_d{i} = tensor.dim %{source}, %{result}_c{i} : {before.type}")
+            sizes.append(f"%{result}_d{i}")
+        lines.append(f"%{result}_e = tensor.empty({', '.join(sizes)}) : {after.type}")
+        lines.append(
+            f"%{result} = linalg.transpose ins(%{source} : {before.type}) "
+            f"outs(%{result}_e : {after.type}) permutation = {list(order)}"
+        )
+        return lines
+
+    def body(self):
+        lines = []
+        wanted = {a.name: a for a in super().arguments()}
+        for argument in self.arguments():
+            order = self._order(argument.name)
+            if order:
+                lines += self._transpose(
+                    argument.name, f"{argument.name}_t", argument, wanted[argument.name], order
+                )
+        types = {a.name: a.type for a in self.arguments()}
+        plain = super().results()
+        types_of_results = ", ".join(r.type for r in plain)
+        mask = "mask(#attn.causal)" if self.mask else ""
+        names = ", ".join(f"%a{i}" for i in range(len(plain)))
+        lines.append(
+            f"{names} = attn.attention %q_t, %k_t, %v_t {mask} : {wanted['q'].type}, "
+            f"{wanted['k'].type}, {wanted['v'].type} -> {types_of_results}"
+        )
+        lines += self._transpose("a0", "r0", plain[0], self.results()[0], self._order("q"))
+        if self.lse:
+            lines.append(f"%r1 = tensor.cast %a1 : {plain[1].type} to {plain[1].type}")
+        assert "bias" not in types and "keep" not in types
+        return "\n  ".join(lines)
+
+    def expected(self, values):
+        inputs = [
+            np.transpose(x, np.argsort(self._order(a.name))) if self._order(a.name) else x
+            for x, a in zip(values, self.arguments())
+        ]
+        plain = AttentionCase(**{f.name: getattr(self, f.name) for f in fields(AttentionCase)})
+        (output, within), *rest = plain.expected(inputs)
+        order = self._order("q")
+        return [(output.transpose(order), within.transpose(order)), *rest]
 
 
 @dataclass(frozen=True)
@@ -154,6 +232,16 @@ def feature_cases():
         yield A(special="minus_inf_sink", sinks=True, kv_lengths=(0,), lse=True, **sizes)
 
 
+def layout_cases():
+    for dtype, keys_last in itertools.product(["f32", "bf16"], [False, True]):
+        for rows, keys in [(70, 150), (64, 128), (1, 150), (3, 9)]:
+            for dynamic in ["", "BSK"]:
+                yield TokensFirst(
+                    B=2, H=4, G=2, S=rows, K=keys, D=40, V=24, dtype=dtype, dynamic=dynamic,
+                    mask=CAUSAL if rows > 3 else None, lse=rows == 64, keys_last=keys_last,
+                )
+
+
 def half_cases(A=AttentionCase):
     for dtype in ["f16", "bf16"]:
         for rows, keys in [(1, 1), (1, 150), (64, 128), (70, 333), (5, 7)]:
@@ -187,7 +275,8 @@ for target, known, options in [
 ]:
     build = functools.partial(Library, passes=passes(*options))
     groups = {
-        "Shapes": shape_cases, "Masks": mask_cases, "Features": feature_cases, "Halves": half_cases
+        "Shapes": shape_cases, "Masks": mask_cases, "Features": feature_cases,
+        "Layouts": layout_cases, "Halves": half_cases
     }
     if target == "Bf16":
         groups = {"Halves": functools.partial(half_cases, RoundedWeights)}
