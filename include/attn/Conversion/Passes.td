@@ -23,7 +23,16 @@ def ConvertAttnToTilesPass
     base 2 (arXiv:2205.14135, algorithm 1): the scale and log2(e) are folded
     into the query tile.
 
-    Keys are packed once per key head into panels `[Skv / panel][D][panel]`.
+    Keys are packed once per key head into panels `[Skv / panel][D][panel]`,
+    values into `[Dv / panel][Skv][panel]`, both widened to f32. With
+    `bf16-pairs`, bf16 operands stay as they are, in pairs along the reduction,
+    and the weights are rounded to bf16 before they meet the values; sums stay
+    in f32.
+
+    A pair that is not kept has the weight 0, except past `kv_lengths`, where
+    nothing is read: a NaN or infinity in the value of a masked key of a
+    visited tile shows in the output.
+
     Operands that come from a `linalg.transpose` are read from its source; an
     output whose only user is a `linalg.transpose` is written in that layout.
 

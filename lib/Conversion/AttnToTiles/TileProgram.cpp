@@ -54,6 +54,8 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
     group = arith::DivUIOp::create(b, math.materialize(heads),
                                    math.materialize(kvHeads))
                 .getResult();
+  keyStep = options.keyStep;
+  keyTile = options.keyTile;
   valuePanel = valueDim % options.panel ? valueDim : options.panel;
   pairs = options.bf16Pairs && element.isBF16() && headDim % 2 == 0;
   // Powers of two instead of e: log2(e) joins the scale.
@@ -143,8 +145,8 @@ OpFoldResult TileProgram::queryPosition(OpFoldResult batch) {
 
 Value TileProgram::packKeys() {
   // Whole steps, so that a partial tile finds all of its panels.
-  OpFoldResult panels = math.mul(math.ceilDiv(kvLen, options.keyStep),
-                                 c(options.keyStep / options.panel));
+  OpFoldResult panels =
+      math.mul(math.ceilDiv(kvLen, keyStep), c(keyStep / options.panel));
   OpFoldResult width = c(options.panel);
   SmallVector<OpFoldResult> shape = {batches, kvHeads, panels};
   SmallVector<OpFoldResult> panel =
@@ -153,7 +155,7 @@ Value TileProgram::packKeys() {
   llvm::append_range(shape, panel);
   Type type = pairs ? element : compute;
   Value packed = empty(shape, type);
-  bool exceeds = constantOf(math.mod(kvLen, options.keyStep)) != 0;
+  bool exceeds = constantOf(math.mod(kvLen, keyStep)) != 0;
   auto op = forall({batches, kvHeads, panels}, packed, [&](scf::ForallOp loop) {
     SmallVector<Value> at = loop.getInductionVars();
     SmallVector<OpFoldResult> offsets = {at[0], at[1], at[2], c(0), c(0)};
@@ -234,23 +236,29 @@ TileProgram::State TileProgram::visitKeys(const QueryTile &tile, Value query,
     b.setInsertionPointToStart(loop.getBody());
     ValueRange args = loop.getRegionIterArgs();
     OpFoldResult step = list.stepOf(math, loop.getInductionVar());
-    State next = visitTile(tile, query, step,
-                           partial ? options.keyStep : options.keyTile, partial,
-                           {args[0], args[1], args[2]});
+    State next = visitTile(tile, query, step, partial ? keyStep : keyTile,
+                           partial, {args[0], args[1], args[2]});
     scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.total});
     state = {loop.getResult(0), loop.getResult(1), loop.getResult(2)};
   }
   return state;
 }
 
+bool TileProgram::fitsOneTile() {
+  // With a mask or lengths, steps that nobody sees are left out instead.
+  auto keys = constantOf(kvLen);
+  return keys && *keys > 0 && *keys <= 2 * options.keyTile &&
+         *keys % options.keyTile != 0 && !op.getMask() && !op.getKvLengths();
+}
+
 bool TileProgram::mayEndInside() {
-  return op.getKvLengths() || constantOf(math.mod(kvLen, options.keyStep)) != 0;
+  return op.getKvLengths() || constantOf(math.mod(kvLen, keyStep)) != 0;
 }
 
 TileProgram::State TileProgram::visitTile(const QueryTile &tile, Value query,
                                           OpFoldResult step, int64_t keys,
                                           bool partial, State state) {
-  OpFoldResult firstKey = math.mul(step, c(options.keyStep));
+  OpFoldResult firstKey = math.mul(step, c(keyStep));
   bool tail = partial && mayEndInside();
   OpFoldResult count =
       tail ? math.min(c(keys), math.sub(tile.keyEnd, firstKey)) : c(keys);
@@ -348,6 +356,8 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
                                    options.rowBlock, tileRows);
   if (pairs)
     std::swap(queryScale, scoreScale);
+  if (fitsOneTile())
+    keyStep = keyTile = llvm::alignTo(*constantOf(kvLen), options.keyStep);
   packedKeys = packKeys();
   if (pairs)
     packedValues = packValues();
@@ -387,6 +397,8 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
         storeRows(loop, state, tile.batch, tile.head, tile.firstRow, valid);
       });
   packedKeys = packedValues = packedPanels = {};
+  keyStep = options.keyStep;
+  keyTile = options.keyTile;
   if (pairs)
     std::swap(queryScale, scoreScale);
   return llvm::to_vector(llvm::map_range(

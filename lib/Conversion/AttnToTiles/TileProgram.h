@@ -69,6 +69,8 @@ private:
   Value packKeys();
   Value packValues();
   Value packValuePanels();
+  /// Whether all keys of every row fit one tile of a size between steps.
+  bool fitsOneTile();
   /// Whether a step of keys may reach beyond the last key.
   bool mayEndInside();
   State initialState(const QueryTile &tile);
@@ -136,7 +138,8 @@ private:
   double queryScale; ///< folded into the query tile
   double scoreScale; ///< applied to the products
   Value packedKeys, packedValues, packedPanels;
-  int64_t valuePanel; ///< features of a panel of values
+  int64_t keyStep, keyTile; ///< keys of a partial and of a full tile
+  int64_t valuePanel;       ///< features of a panel of values
 };
 
 } // namespace mlir::attn

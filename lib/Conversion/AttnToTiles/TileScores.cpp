@@ -11,10 +11,10 @@ using namespace mlir::attn;
 Value TileProgram::productsFromPanels(const QueryTile &tile, Value query,
                                       OpFoldResult step, int64_t keys) {
   int64_t panels = keys / options.panel, width = options.panel;
-  OpFoldResult first = math.mul(step, c(options.keyStep / width));
+  OpFoldResult first = math.mul(step, c(keyStep / width));
   OpFoldResult depth = pairs ? c(headDim / 2) : c(headDim);
   OpFoldResult lanes = pairs ? c(2 * width) : c(width);
-  Value keyTile =
+  Value tileKeys =
       slice(packedKeys, {tile.batch, tile.kvHead, first, c(0), c(0)},
             {c(1), c(1), c(panels), depth, lanes}, {2, 3, 4});
   Value scores = fill(empty({tile.rows, c(panels), c(width)}, compute), 0);
@@ -28,13 +28,13 @@ Value TileProgram::productsFromPanels(const QueryTile &tile, Value query,
         b, RankedTensorType::get({rows, headDim / 2, 2}, element), query,
         SmallVector<ReassociationIndices>{{0}, {1, 2}},
         SmallVector<OpFoldResult>{tile.rows, depth, c(2)});
-    keyTile = tensor::ExpandShapeOp::create(
+    tileKeys = tensor::ExpandShapeOp::create(
         b, RankedTensorType::get({panels, headDim / 2, width, 2}, element),
-        keyTile, SmallVector<ReassociationIndices>{{0}, {1}, {2, 3}});
-    scores = generic({query, keyTile}, scores,
+        tileKeys, SmallVector<ReassociationIndices>{{0}, {1}, {2, 3}});
+    scores = generic({query, tileKeys}, scores,
                      {{0, 3, 4}, {1, 3, 2, 4}, {0, 1, 2}}, 5, 2, multiply);
   } else {
-    scores = generic({query, keyTile}, scores, {{0, 3}, {1, 3, 2}, {0, 1, 2}},
+    scores = generic({query, tileKeys}, scores, {{0, 3}, {1, 3, 2}, {0, 1, 2}},
                      4, 1, multiply);
   }
   return tensor::CollapseShapeOp::create(
@@ -50,7 +50,7 @@ Value TileProgram::productsFromRows(const QueryTile &tile, Value query,
   SmallVector<int64_t> kept = {key.dims[2], key.dims[3]};
   bool rowsFirst = kept[0] < kept[1];
   llvm::sort(kept);
-  Value keyTile = slice(key.source, offsets, sizes, kept);
+  Value tileKeys = slice(key.source, offsets, sizes, kept);
   Value scores = fill(empty({tile.rows, c(keys)}, compute), 0);
   bool whole = constantOf(count) == keys;
   SmallVector<OpFoldResult> origin = {c(0), c(0)}, visited = {tile.rows, count};
@@ -59,7 +59,7 @@ Value TileProgram::productsFromRows(const QueryTile &tile, Value query,
   if (!rowsFirst)
     keyLoops = {2, 1};
   Value products =
-      generic({query, keyTile}, destination, {{0, 2}, keyLoops, {0, 1}}, 3, 1,
+      generic({query, tileKeys}, destination, {{0, 2}, keyLoops, {0, 1}}, 3, 1,
               [&](ValueRange x) -> Value {
                 Value product =
                     arith::MulFOp::create(b, toCompute(x[0]), toCompute(x[1]));
@@ -123,7 +123,7 @@ Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
 
 /// Values as [B, Hkv, Dv / panel, Skv, panel], in whole steps of keys.
 Value TileProgram::packValuePanels() {
-  int64_t panels = valueDim / valuePanel, rows = options.keyStep;
+  int64_t panels = valueDim / valuePanel, rows = keyStep;
   OpFoldResult steps = math.ceilDiv(kvLen, rows);
   Value packed = empty(
       {batches, kvHeads, c(panels), math.mul(steps, c(rows)), c(valuePanel)},
@@ -170,8 +170,8 @@ Value TileProgram::packValuePanels() {
 
 /// Values as [B, Hkv, Skv / 2, Dv, 2]: the pairs of a dot product of pairs.
 Value TileProgram::packValues() {
-  OpFoldResult steps = math.ceilDiv(kvLen, options.keyStep);
-  OpFoldResult pairsPerStep = c(options.keyStep / 2);
+  OpFoldResult steps = math.ceilDiv(kvLen, keyStep);
+  OpFoldResult pairsPerStep = c(keyStep / 2);
   SmallVector<OpFoldResult> shape = {
       batches, kvHeads, math.mul(steps, pairsPerStep), c(valueDim), c(2)};
   // A row per pair, features and pair interleaved.
@@ -186,7 +186,7 @@ Value TileProgram::packValues() {
     SmallVector<OpFoldResult> sizes = {c(1), c(1), pairsPerStep,
                                        c(2 * valueDim)};
     Value tile = slice(loop.getRegionIterArgs()[0], offsets, sizes, {2, 3});
-    OpFoldResult first = math.mul(at[2], c(options.keyStep));
+    OpFoldResult first = math.mul(at[2], c(keyStep));
     Value filled = generic({}, tile, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
       OpFoldResult lane = index(1);
       OpFoldResult row = math.add(
@@ -355,8 +355,8 @@ KeyTiles TileProgram::keyTiles(const QueryTile &tile, OpFoldResult keyBegin,
       full = mask.fullIntervals(b, b.getLoc(), shape);
     }
   }
-  return buildKeyTiles(math, visit, full, keyBegin, keyEnd, options.keyStep,
-                       options.keyTile / options.keyStep);
+  return buildKeyTiles(math, visit, full, keyBegin, keyEnd, keyStep,
+                       keyTile / keyStep);
 }
 
 TileProgram::State TileProgram::addSinks(const QueryTile &tile, State state) {
