@@ -42,6 +42,9 @@ Expected<LoadedCode> mlir::attn::compiler::loadObject(ArrayRef<char> object) {
   auto jit = orc::LLJITBuilder().create();
   if (!jit)
     return jit.takeError();
+  // Errors come back from the lookup below; nothing is printed besides.
+  (*jit)->getExecutionSession().setErrorReporter(
+      [](Error error) { consumeError(std::move(error)); });
   // dlsym from here searches this library's dependencies: runtime and libm.
   Dl_info info;
   void *library = nullptr;

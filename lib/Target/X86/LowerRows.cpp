@@ -129,13 +129,42 @@ SmallVector<std::pair<Value, int64_t>> findDims(linalg::LinalgOp op,
   return found;
 }
 
-/// The value that made the size, where that is easy to see.
-Value sizeSource(std::pair<Value, int64_t> dim) {
-  auto alloc = dim.first.getDefiningOp<memref::AllocOp>();
-  if (!alloc || !alloc.getType().isDynamicDim(dim.second))
-    return {};
-  return alloc
-      .getDynamicSizes()[alloc.getType().getDynamicDimIndex(dim.second)];
+/// Where a size comes from: a buffer and a dimension of it, or a value and -1.
+/// Looks through views, so that equal origins mean equal sizes.
+std::pair<Value, int64_t> originOf(Value buffer, int64_t dim) {
+  while (Operation *op = buffer.getDefiningOp()) {
+    OpFoldResult size;
+    if (auto alloc = dyn_cast<memref::AllocOp>(op)) {
+      if (!alloc.getType().isDynamicDim(dim))
+        break;
+      size = alloc.getDynamicSizes()[alloc.getType().getDynamicDimIndex(dim)];
+    } else if (auto expand = dyn_cast<memref::ExpandShapeOp>(op)) {
+      size = expand.getMixedOutputShape()[dim];
+    } else if (auto collapse = dyn_cast<memref::CollapseShapeOp>(op)) {
+      ReassociationIndices group = collapse.getReassociationIndices()[dim];
+      if (group.size() != 1)
+        break;
+      buffer = collapse.getSrc();
+      dim = group.front();
+      continue;
+    } else if (auto cast = dyn_cast<memref::CastOp>(op)) {
+      if (!isa<MemRefType>(cast.getSource().getType()))
+        break;
+      buffer = cast.getSource();
+      continue;
+    }
+    auto value = dyn_cast_if_present<Value>(size);
+    if (!value)
+      break;
+    auto dimOp = value.getDefiningOp<memref::DimOp>();
+    std::optional<int64_t> index =
+        dimOp ? dimOp.getConstantIndex() : std::nullopt;
+    if (!index)
+      return {value, -1};
+    buffer = dimOp.getSource();
+    dim = *index;
+  }
+  return {buffer, dim};
 }
 
 bool isEqualSize(linalg::LinalgOp a, linalg::LinalgOp b, unsigned dim) {
@@ -143,11 +172,9 @@ bool isEqualSize(linalg::LinalgOp a, linalg::LinalgOp b, unsigned dim) {
   if (aDims.empty() || bDims.empty())
     return false;
   for (auto x : aDims)
-    for (auto y : bDims) {
-      Value source = sizeSource(x);
-      if (x == y || (source && source == sizeSource(y)))
+    for (auto y : bDims)
+      if (originOf(x.first, x.second) == originOf(y.first, y.second))
         return true;
-    }
   FailureOr<bool> isEqual = ValueBoundsConstraintSet::areEqual(
       {aDims.back().first, aDims.back().second},
       {bDims.back().first, bDims.back().second});
@@ -415,8 +442,32 @@ struct AttnLowerRowsPass final
           blocks.push_back(&block);
       return WalkResult::advance();
     });
-    for (Block *block : blocks)
+    for (Block *block : blocks) {
+      copiesToLinalg(*block);
       lower(*block);
+    }
+  }
+
+  /// Copies join groups, too.
+  static void copiesToLinalg(Block &block) {
+    for (auto copy :
+         llvm::make_early_inc_range(block.getOps<memref::CopyOp>())) {
+      auto source = dyn_cast<MemRefType>(copy.getSource().getType());
+      auto target = dyn_cast<MemRefType>(copy.getTarget().getType());
+      if (!source || !target || source.getRank() == 0)
+        continue;
+      OpBuilder builder(copy);
+      AffineMap map = builder.getMultiDimIdentityMap(source.getRank());
+      linalg::GenericOp::create(
+          builder, copy.getLoc(), copy.getSource(), copy.getTarget(),
+          ArrayRef{map, map},
+          SmallVector<utils::IteratorType>(source.getRank(),
+                                           utils::IteratorType::parallel),
+          [](OpBuilder &b, Location loc, ValueRange values) {
+            linalg::YieldOp::create(b, loc, values.front());
+          });
+      copy.erase();
+    }
   }
 
   void lower(Block &block) {

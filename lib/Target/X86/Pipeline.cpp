@@ -44,6 +44,7 @@ void mlir::attn::buildX86TensorPipeline(OpPassManager &pm,
 
 void mlir::attn::buildX86BufferPipeline(OpPassManager &pm,
                                         const X86Options &options) {
+  pm.nest<func::FuncOp>().addPass(createAttnSeparateFillsPass());
   pm.addPass(bufferization::createEmptyTensorEliminationPass());
   bufferization::OneShotBufferizePassOptions bufferize;
   bufferize.bufferizeFunctionBoundaries = true;
@@ -64,6 +65,9 @@ void mlir::attn::buildX86BufferPipeline(OpPassManager &pm,
   pm.addPass(createConvertBufferizationToMemRefPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  // Deallocations stand at the end of their blocks until here.
+  pm.nest<func::FuncOp>().addPass(
+      bufferization::createOptimizeAllocationLivenessPass());
 }
 
 void mlir::attn::buildX86LLVMPipeline(OpPassManager &pm,

@@ -58,7 +58,8 @@ def AttnLowerRowsPass : Pass<"attn-lower-rows", "::mlir::func::FuncOp"> {
   ];
   let dependentDialects = [
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
-    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect",
     "::mlir::vector::VectorDialect"
   ];
 }
@@ -73,6 +74,19 @@ def AttnApproximateMathPass
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
     "::mlir::vector::VectorDialect"
+  ];
+}
+
+def AttnSeparateFillsPass
+    : Pass<"attn-separate-fills", "::mlir::func::FuncOp"> {
+  let summary = "give each reduction a start value of its own";
+  let description = [{
+    Pre:  tensors, right before bufferization and after the last CSE.
+    Post: outside tile programs no two operations share the `linalg.fill` that
+          they start from, which would be kept and copied for each.
+  }];
+  let dependentDialects = [
+    "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"
   ];
 }
 
