@@ -1,28 +1,15 @@
 //===- Reduction.cpp - Sums, means and extremes along dimensions ----------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "../NodeImporter.h"
+#include "RuntimeAxes.h"
+#include "Scalars.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
 using namespace mlir::attn::frontend::onnx;
 namespace onnx = mlir::attn::frontend::onnx;
-
-/// The smallest or largest value of a type, as the start of a maximum.
-static Value extremeOf(Emitter &emit, int32_t dataType, bool isLargest) {
-  Type type = emit.elementType(dataType);
-  if (isFloat(dataType))
-    return emit.scalarConstant(
-        type, isLargest ? std::numeric_limits<double>::infinity()
-                        : -std::numeric_limits<double>::infinity());
-  unsigned width = type.getIntOrFloatBitWidth();
-  APInt value =
-      isUnsigned(dataType)
-          ? (isLargest ? APInt::getMaxValue(width) : APInt::getMinValue(width))
-          : (isLargest ? APInt::getSignedMaxValue(width)
-                       : APInt::getSignedMinValue(width));
-  return emit.scalarConstant(IntegerAttr::get(type, value));
-}
 
 static TensorValue reduceExtreme(Emitter &emit, const TensorValue &x,
                                  ArrayRef<int64_t> axes, bool keepDims,
@@ -106,46 +93,24 @@ static TensorValue logSumExp(Emitter &emit, const TensorValue &x,
   return keepDims ? result : emit.squeeze(result, axes);
 }
 
-static LogicalResult importReduce(NodeImporter &n) {
-  if (failed(n.require(1)))
-    return failure();
+/// The reduction that the operator's name says.
+static FailureOr<TensorValue> reduceBy(NodeImporter &n, TensorValue x,
+                                       ArrayRef<int64_t> axes, bool keepDims) {
   Emitter &emit = n.emit;
-  TensorValue x = n.input(0);
   StringRef op = n.opType();
-  bool keepDims = n.intAttr("keepdims", 1) != 0;
-  auto given = n.intsFrom(1, "axes");
-  if (failed(given))
-    return failure();
-  SmallVector<int64_t> axes;
-  if (*given && !(*given)->empty()) {
-    auto checked = n.axes(**given, x.rank());
-    if (failed(checked))
-      return failure();
-    axes = *checked;
-  } else if (!n.intAttr("noop_with_empty_axes", 0)) {
-    axes = llvm::to_vector(llvm::seq<int64_t>(0, x.rank()));
-  }
-
-  // The size of a shape, as old exporters write it.
-  if ((op == "ReduceProd" || op == "ReduceSum") && x.elements &&
-      axes.size() == 1) {
-    Dim result = op == "ReduceProd" ? 1 : 0;
-    for (const Dim &element : *x.elements)
-      result = op == "ReduceProd" ? result * element : result + element;
-    return n.result(emit.fromElements(result, !keepDims, x.dataType));
-  }
-
   int32_t type = x.dataType;
   bool isExtreme = op == "ReduceMax" || op == "ReduceMin";
   if (type == Bool) {
-    if (!isExtreme)
-      return n.invalid("it is not defined on bool");
+    if (!isExtreme) {
+      (void)n.invalid("it is not defined on bool");
+      return failure();
+    }
     x = emit.cast(x, UInt8);
-    return n.result(emit.cast(
-        reduceExtreme(emit, x, axes, keepDims, op == "ReduceMax"), Bool));
+    return emit.cast(reduceExtreme(emit, x, axes, keepDims, op == "ReduceMax"),
+                     Bool);
   }
   if (isExtreme)
-    return n.result(reduceExtreme(emit, x, axes, keepDims, op == "ReduceMax"));
+    return reduceExtreme(emit, x, axes, keepDims, op == "ReduceMax");
   // Sums of half types are kept in f32; roots and logarithms need floats.
   bool needsFloat = op == "ReduceL2" || op.contains("Log");
   if (type == Float16 || type == BFloat16)
@@ -180,7 +145,79 @@ static LogicalResult importReduce(NodeImporter &n) {
   } else {
     result = logSumExp(emit, x, axes, keepDims);
   }
-  return n.result(emit.cast(result, type));
+  return emit.cast(result, type);
+}
+
+/// Axes from run time: the input as seen by [result..., window...], where an
+/// axis has size 1 in the result and all other dimensions in the window.
+static LogicalResult reduceAtRunTime(NodeImporter &n, const RuntimeAxes &axes,
+                                     bool keepDims) {
+  Emitter &emit = n.emit;
+  const TensorValue &x = n.input(0);
+  Indices i{emit.getBuilder(), emit.getLoc()};
+  Shape outer = axes.withOnes(emit, x.shape), shape = outer;
+  for (auto [given, dim] : llvm::zip(axes.isGiven, x.shape))
+    shape.push_back(emit.newSymbol(
+        i.select(given, emit.indexValue(dim), i.number(1)), true));
+  auto rank = static_cast<size_t>(x.rank());
+  Value source = emit.materialize(x);
+  TensorValue windows =
+      emit.indexed({}, shape, x.dataType,
+                   [&](OpBuilder &b, Location l, ValueRange at) -> Value {
+                     SmallVector<Value> from;
+                     for (size_t d = 0; d < rank; ++d)
+                       from.push_back(Indices{b, l}.select(
+                           axes.isGiven[d], at[rank + d], at[d]));
+                     return tensor::ExtractOp::create(b, l, source, from);
+                   });
+  auto inner = llvm::to_vector(llvm::seq<int64_t>(x.rank(), 2 * x.rank()));
+  FailureOr<TensorValue> result = reduceBy(n, windows, inner, false);
+  if (failed(result))
+    return failure();
+  return n.result(
+      emit.reshape(*result, keepDims ? outer : axes.without(emit, x.shape)));
+}
+
+static LogicalResult importReduce(NodeImporter &n) {
+  if (failed(n.require(1)))
+    return failure();
+  Emitter &emit = n.emit;
+  TensorValue x = n.input(0);
+  StringRef op = n.opType();
+  bool keepDims = n.intAttr("keepdims", 1) != 0;
+  if (n.hasInput(1) && !emit.constantInts(n.input(1)))
+    if (auto axes = readRuntimeAxes(emit, n.input(1), x.rank());
+        axes && axes->count > 0)
+      return reduceAtRunTime(n, *axes, keepDims);
+  FailureOr<std::optional<SmallVector<int64_t>>> given =
+      std::optional<SmallVector<int64_t>>();
+  // A list without elements holds nothing that could be unknown.
+  bool isEmpty = n.hasInput(1) && product(n.input(1).shape).is(0);
+  if (!isEmpty)
+    given = n.intsFrom(1, "axes");
+  if (failed(given))
+    return failure();
+  SmallVector<int64_t> axes;
+  if (*given && !(*given)->empty()) {
+    auto checked = n.axes(**given, x.rank());
+    if (failed(checked))
+      return failure();
+    axes = *checked;
+  } else if (!n.intAttr("noop_with_empty_axes", 0)) {
+    axes = llvm::to_vector(llvm::seq<int64_t>(0, x.rank()));
+  }
+
+  // The size of a shape, as old exporters write it.
+  if ((op == "ReduceProd" || op == "ReduceSum") && x.elements &&
+      axes.size() == 1) {
+    Dim result = op == "ReduceProd" ? 1 : 0;
+    for (const Dim &element : *x.elements)
+      result = op == "ReduceProd" ? result * element : result + element;
+    return n.result(emit.fromElements(result, !keepDims, x.dataType));
+  }
+
+  FailureOr<TensorValue> result = reduceBy(n, x, axes, keepDims);
+  return failed(result) ? failure() : n.result(*result);
 }
 
 void onnx::registerReductionOps(OpRegistry &registry) {

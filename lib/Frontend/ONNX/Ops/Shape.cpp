@@ -1,6 +1,7 @@
 //===- Shape.cpp - Shapes, and tensors in other shapes --------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "../NodeImporter.h"
+#include "RuntimeAxes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/Support/MathExtras.h"
@@ -131,6 +132,9 @@ static LogicalResult importSqueeze(NodeImporter &n) {
   if (failed(n.require(1)))
     return failure();
   const TensorValue &x = n.input(0);
+  if (n.hasInput(1) && !n.emit.constantInts(n.input(1)))
+    if (auto axes = readRuntimeAxes(n.emit, n.input(1), x.rank()))
+      return n.result(n.emit.reshape(x, axes->without(n.emit, x.shape)));
   auto given = n.intsFrom(1, "axes");
   if (failed(given))
     return failure();
@@ -159,6 +163,10 @@ static LogicalResult importUnsqueeze(NodeImporter &n) {
   if (failed(n.require(1)))
     return failure();
   const TensorValue &x = n.input(0);
+  if (n.hasInput(1) && !n.emit.constantInts(n.input(1)))
+    if (auto axes =
+            readRuntimeAxes(n.emit, n.input(1), x.rank(), /*addsRank=*/true))
+      return n.result(n.emit.reshape(x, axes->inserted(n.emit, x.shape)));
   auto given = n.intsFrom(1, "axes");
   if (failed(given))
     return failure();
