@@ -6,7 +6,9 @@
 #include "attn/Runtime/attn_runtime.h"
 #include <cmath>
 #include <gtest/gtest.h>
+#include <limits>
 #include <numeric>
+#include <utility>
 
 using namespace attn::rt;
 
@@ -219,3 +221,29 @@ TEST_F(Support, FailureInsideParallelLoopEndsTheRun) {
 }
 
 } // namespace
+
+extern "C" __bf16 __truncsfbf2(float x);
+extern "C" __bf16 __truncdfbf2(double x);
+
+TEST(BFloat16, RoundsToNearestEven) {
+  // Steps are 2^-7 between 1 and 2: on a tie the even one of both wins.
+  const std::pair<double, double> cases[] = {
+      {1.0, 1.0},
+      {1.0 + 0.5 / 128, 1.0},
+      {1.0 + 1.5 / 128, 1.0 + 2.0 / 128},
+      {1.0 + 0.5 / 128 + 1e-6, 1.0 + 1.0 / 128},
+      {-1.0 - 0.5 / 128, -1.0},
+      {3.4e38, std::numeric_limits<double>::infinity()},
+      {0.0, 0.0}};
+  for (auto [x, expected] : cases) {
+    EXPECT_EQ(static_cast<float>(__truncsfbf2(static_cast<float>(x))),
+              static_cast<float>(expected));
+    EXPECT_EQ(static_cast<float>(__truncdfbf2(x)),
+              static_cast<float>(expected));
+  }
+  // Rounded to f32 first, this would look like a tie.
+  double aboveTie = 1.0 + 0.5 / 128 + 1e-12;
+  EXPECT_EQ(static_cast<float>(__truncdfbf2(aboveTie)), 1.0f + 1.0f / 128);
+  EXPECT_TRUE(std::isnan(static_cast<float>(
+      __truncsfbf2(std::numeric_limits<float>::quiet_NaN()))));
+}
