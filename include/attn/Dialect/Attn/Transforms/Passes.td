@@ -64,6 +64,9 @@ def AttnRaisePass : Pass<"attn-raise", "::mlir::func::FuncOp"> {
     keys that provably form a causal or window mask become an attribute, those
     on keys a boolean mask, everything else a dense boolean mask or bias.
 
+    An `attn.attention` that is there already gets the same treatment of its
+    mask tensors.
+
     A finite fill such as -10000 does not remove keys from a row that keeps
     none. Such rows keep the program's meaning: through the boolean mask and a
     bias, or, under a causal or window mask, by an `scf.if` behind the
@@ -91,7 +94,8 @@ def AttnRaisePass : Pass<"attn-raise", "::mlir::func::FuncOp"> {
   }];
   let statistics = [
     Statistic<"numRaised", "num-raised", "number of attentions recognised">,
-    Statistic<"numRotations", "num-rotations", "number of rotary embeddings recognised">
+    Statistic<"numRotations", "num-rotations", "number of rotary embeddings recognised">,
+    Statistic<"numRefined", "num-refined", "number of attentions whose mask tensors got structure">
   ];
   let dependentDialects = [
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",

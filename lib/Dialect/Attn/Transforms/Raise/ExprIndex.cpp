@@ -1,6 +1,7 @@
 //===- ExprIndex.cpp - Affine index arithmetic with known ranges ----------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Expr.h"
+#include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -10,6 +11,7 @@
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
+using namespace mlir::attn;
 using namespace mlir::attn::raise;
 
 namespace {
@@ -371,6 +373,22 @@ AffineExpr ExprArena::dimOf(Value tensor, int64_t dim) {
     }
     if (auto insert = dyn_cast<tensor::InsertSliceOp>(op)) {
       tensor = insert.getDest();
+      continue;
+    }
+    if (auto rope = dyn_cast<RopeOp>(op)) {
+      tensor = rope.getInput();
+      continue;
+    }
+    if (auto attention = dyn_cast<AttentionOp>(op)) {
+      // The output and its log-sum-exp have the rows of the queries.
+      tensor = dim == 3 ? attention.getValue() : attention.getQuery();
+      continue;
+    }
+    if (auto append = dyn_cast<KVAppendOp>(op)) {
+      if (dim == 2 && !append.getAt())
+        return simplify(dimOf(append.getCache(), 2) +
+                        dimOf(append.getUpdate(), 2));
+      tensor = append.getCache();
       continue;
     }
     if (auto softmax = dyn_cast<linalg::SoftmaxOp>(op)) {

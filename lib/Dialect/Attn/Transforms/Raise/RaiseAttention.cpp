@@ -91,6 +91,7 @@ public:
 
   unsigned getNumRaised() const { return numRaised; }
   unsigned getNumRotations() const { return numRotations; }
+  unsigned getNumRefined() const { return numRefined; }
 
 private:
   bool tryProduct(linalg::LinalgOp op, unsigned probabilityOperand);
@@ -98,6 +99,8 @@ private:
                                  const Probability &probability);
   SmallVector<AffineExpr> loopExprs(ValueProduct &product);
   Scope &scopeOf(ValueProduct &product);
+  Scope &
+  scopeWith(llvm::function_ref<SmallVector<AffineExpr>(ExprArena &)> sizes);
   void decline(Operation *softmax, StringRef kind, const Twine &reason,
                StringRef suggestion);
   std::string usedElsewhere(Operation *softmax, Operation *product);
@@ -109,7 +112,7 @@ private:
   SmallVector<std::unique_ptr<Scope>> scopes;
   llvm::MapVector<Operation *, Decline> declines;
   llvm::DenseSet<Operation *> raisedSoftmaxes;
-  unsigned numRaised = 0, numRotations = 0;
+  unsigned numRaised = 0, numRotations = 0, numRefined = 0;
 };
 
 /// Batch, head, query and key in terms of the canonical axes.
@@ -178,6 +181,12 @@ Scope &Raiser::scopeOf(ValueProduct &product) {
     }
     return result;
   };
+  return scopeWith(sizes);
+}
+
+/// The scope in which the extents of batch, head, query and key are `sizes`.
+Scope &Raiser::scopeWith(
+    llvm::function_ref<SmallVector<AffineExpr>(ExprArena &)> sizes) {
   for (auto &scope : scopes) {
     SmallVector<AffineExpr> wanted = sizes(scope->arena);
     bool equal = true;
@@ -600,6 +609,14 @@ void Raiser::run() {
   for (AttentionOp op : attentions) {
     numRotations += raiseRopeBehind(op.getQuery());
     numRotations += raiseRopeBehind(op.getKey());
+    Scope &scope = scopeWith([&](ExprArena &arena) {
+      return SmallVector<AffineExpr>{
+          arena.dimOf(op.getQuery(), 0), arena.dimOf(op.getQuery(), 1),
+          arena.dimOf(op.getQuery(), 2), arena.dimOf(op.getKey(), 2)};
+    });
+    bool refined = shareKeyHeads(op, scope, builder);
+    refined |= refineMask(op, scope, builder);
+    numRefined += refined;
   }
   emitRemarks();
 }
@@ -614,7 +631,10 @@ struct AttnRaisePass final : attn::impl::AttnRaisePassBase<AttnRaisePass> {
     raiser.run();
     numRaised += raiser.getNumRaised();
     numRotations += raiser.getNumRotations();
-    if (raiser.getNumRaised() == 0 && raiser.getNumRotations() == 0)
+    numRefined += raiser.getNumRefined();
+    if (raiser.getNumRaised() + raiser.getNumRotations() +
+            raiser.getNumRefined() ==
+        0)
       return;
     // Sizes of tensors that are no longer computed come from their inputs.
     RewritePatternSet patterns(&getContext());

@@ -39,6 +39,13 @@ std::optional<ValueProduct> matchValueProduct(linalg::LinalgOp op,
                                               unsigned probabilityOperand,
                                               std::string &failure);
 
+/// Undoes a repetition of key and value heads in front of `op`.
+bool shareKeyHeads(AttentionOp op, Scope &scope, OpBuilder &builder);
+
+/// Turns what is provable about the mask tensors of `op` into an attribute and
+/// smaller tensors. `scope` has the extents of the attention's scores.
+bool refineMask(AttentionOp op, Scope &scope, OpBuilder &builder);
+
 /// Every use of `value` rounds its elements, in place, to `type`.
 bool onlyRounded(Value value, Type type,
                  SmallVectorImpl<Operation *> &roundings);
