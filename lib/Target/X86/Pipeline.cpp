@@ -100,6 +100,8 @@ void mlir::attn::buildX86LLVMPipeline(OpPassManager &pm,
   pm.addPass(createConvertIndexToLLVMPass());
   pm.addPass(createUBToLLVMConversionPass());
   pm.addPass(createReconcileUnrealizedCastsPass());
+  if (!options.bf16Dot)
+    pm.addPass(createAttnMoveBF16Pass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 }

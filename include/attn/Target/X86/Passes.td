@@ -172,4 +172,15 @@ def AttnEmitEntryPass : Pass<"attn-emit-entry", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
 
+def AttnMoveBF16Pass : Pass<"attn-move-bf16", "::mlir::ModuleOp"> {
+  let summary = "move bf16 values as 16-bit integers";
+  let description = [{
+    Pre:  the LLVM dialect, where arithmetic on bf16 is expanded.
+    Post: loads, stores, selects and shuffles see integers. For a processor
+          without bf16 instructions LLVM would compute a masked load or a
+          select in f32, and call a function to round each element back.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 #endif // ATTN_TARGET_X86_PASSES_TD
