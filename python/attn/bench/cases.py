@@ -23,6 +23,9 @@ class Case:
     sequence: int = LENGTH
     causal: bool = False
     dtype: str = "f32"
+    # Of our operands: heads first, as `attn.attention` takes them, or tokens
+    # first, as a model has them and as the peers get them in either case.
+    heads_first: bool = True
     # Largest difference of the outputs that rounding explains: f32 sums of
     # 2048 terms, or one bf16 rounding of a result of size one.
     tolerance: float = 1e-4
@@ -33,6 +36,9 @@ CASES = [
     Case("minilm-l3 1x512", "minilm", "onnxruntime", 1.0, sequence=512),
     Case("attention f32 full", "attention", "onnxruntime", 1.05),
     Case("attention f32 causal", "attention", "onnxruntime", 2.2, causal=True),
+    Case("  full, tokens first", "attention", "onnxruntime", 1.0, heads_first=False),
+    Case("  causal, tokens first", "attention", "onnxruntime", 2.0, causal=True,
+         heads_first=False),
     Case("attention bf16 full", "attention", "torch", 3.0, dtype="bf16", tolerance=2e-2),
 ]
 
@@ -48,34 +54,38 @@ def minilm_file():
 
 
 def attention_text(case):
-    """The case as a module: layout [B, S, H, D] outside, as models have it."""
-    model = f"{BATCH}x{case.sequence}x{HEADS}x{HEAD_DIM}x{case.dtype}"
-    inner = f"{BATCH}x{HEADS}x{case.sequence}x{HEAD_DIM}x{case.dtype}"
-    lines = []
-    for name in ("query", "key", "value"):
-        lines += [
-            f"  %{name}_init = tensor.empty() : tensor<{inner}>",
-            f"  %{name}_t = linalg.transpose ins(%{name} : tensor<{model}>) "
-            f"outs(%{name}_init : tensor<{inner}>) permutation = [0, 2, 1, 3]",
-        ]
+    """The case as a module; tokens first means transposes around attention."""
+    inner = f"tensor<{BATCH}x{HEADS}x{case.sequence}x{HEAD_DIM}x{case.dtype}>"
+    outer = f"tensor<{BATCH}x{case.sequence}x{HEADS}x{HEAD_DIM}x{case.dtype}>"
+    names = ["query", "key", "value"]
     mask = " mask(#attn.causal)" if case.causal else ""
-    lines += [
-        f"  %out = attn.attention %query_t, %key_t, %value_t{mask}",
-        f"    : tensor<{inner}>, tensor<{inner}>, tensor<{inner}> -> tensor<{inner}>",
-        f"  %out_init = tensor.empty() : tensor<{model}>",
-        f"  %result = linalg.transpose ins(%out : tensor<{inner}>) "
-        f"outs(%out_init : tensor<{model}>) permutation = [0, 2, 1, 3]",
-        f"  return %result : tensor<{model}>",
+    lines = [
+        "  %out = attn.attention {}, {}, {}".format(
+            *(f"%{name}" if case.heads_first else f"%{name}_t" for name in names)
+        ) + mask,
+        f"    : {inner}, {inner}, {inner} -> {inner}",
+        f"  return %out : {inner}",
     ]
-    arguments = ", ".join(
-        f'%{name}: tensor<{model}> {{attn.name = "{name}"}}' for name in ("query", "key", "value")
-    )
-    head = f'func.func @main({arguments}) -> (tensor<{model}> {{attn.name = "output"}}) {{'
+    if not case.heads_first:
+        before = [transpose(name, f"{name}_t", outer, inner) for name in names]
+        after = [transpose("out", "result", inner, outer), f"  return %result : {outer}"]
+        lines = [*before, *lines[:-1], *after]
+    given = inner if case.heads_first else outer
+    arguments = ", ".join(f'%{name}: {given} {{attn.name = "{name}"}}' for name in names)
+    head = f'func.func @main({arguments}) -> ({given} {{attn.name = "output"}}) {{'
     return "\n".join([head, *lines, "}"]) + "\n"
 
 
+def transpose(source, target, source_type, target_type):
+    return (
+        f"  %{target}_init = tensor.empty() : {target_type}\n"
+        f"  %{target} = linalg.transpose ins(%{source} : {source_type}) "
+        f"outs(%{target}_init : {target_type}) permutation = [0, 2, 1, 3]"
+    )
+
+
 def inputs(case):
-    """Named inputs in f32 or int64, the same for both sides."""
+    """Named inputs in f32 or int64, tokens first."""
     random = np.random.default_rng(0)
     if case.kind == "minilm":
         shape = (1, case.sequence)

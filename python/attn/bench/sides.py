@@ -28,9 +28,16 @@ def attn_side(case, threads):
     module = attn.load(library)
     module.set_threads(threads)
     feeds = cases.inputs(case)
+    if case.kind == "attention" and case.heads_first:
+        feeds = {name: heads_first(value) for name, value in feeds.items()}
     if case.dtype == "bf16":
         feeds = {name: attn.bfloat16(value) for name, value in feeds.items()}
     return (lambda: module.run(feeds)), f"one compilation, {threads} threads"
+
+
+def heads_first(array):
+    """[B, S, H, D] as [B, H, S, D], and the other way round."""
+    return np.ascontiguousarray(array.swapaxes(1, 2))
 
 
 def onnxruntime_side(case, threads):

@@ -47,6 +47,8 @@ def main():
             answer(measure(call, float(argument)))
         elif verb == "save":
             flat = {name: sides.as_float(value) for name, value in outputs.items()}
+            if side == "attn" and case.kind == "attention" and case.heads_first:
+                flat = {name: sides.heads_first(value) for name, value in flat.items()}
             np.savez(argument.strip(), **flat)
             answer("saved")
     return 0
