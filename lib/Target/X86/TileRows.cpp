@@ -331,6 +331,23 @@ void RowLowering::emitGroup() {
   written.clear();
 }
 
+/// A loop over whole blocks of `lanes` rows, then the rest.
+static void emitRowBlocks(
+    ImplicitLocOpBuilder &builder, int64_t numRows, int64_t lanes,
+    llvm::function_ref<void(Value firstRow, int64_t rows)> emitBlock) {
+  int64_t whole = numRows / lanes * lanes;
+  if (whole) {
+    auto loop = scf::ForOp::create(builder, indexConstant(builder, 0),
+                                   indexConstant(builder, whole),
+                                   indexConstant(builder, lanes));
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(loop.getBody());
+    emitBlock(loop.getInductionVar(), lanes);
+  }
+  if (whole != numRows)
+    emitBlock(indexConstant(builder, whole), numRows - whole);
+}
+
 void RowLowering::emitTransposing(linalg::GenericOp op, memref::LoadOp load) {
   ImplicitLocOpBuilder builder(op.getLoc(), op);
   b = &builder;
@@ -373,17 +390,7 @@ void RowLowering::emitTransposing(linalg::GenericOp op, memref::LoadOp load) {
       }
     }
   };
-  int64_t whole = numRows / lanes * lanes;
-  if (whole) {
-    auto loop = scf::ForOp::create(builder, indexConstant(builder, 0),
-                                   indexConstant(builder, whole),
-                                   indexConstant(builder, lanes));
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(loop.getBody());
-    emitBlock(loop.getInductionVar(), lanes);
-  }
-  if (whole != numRows)
-    emitBlock(indexConstant(builder, whole), numRows - whole);
+  emitRowBlocks(builder, numRows, lanes, emitBlock);
   op.erase();
 }
 
@@ -422,17 +429,7 @@ void RowLowering::emitPairsOfFeatures(linalg::GenericOp op,
       }
     }
   };
-  int64_t whole = numRows / lanes * lanes;
-  if (whole) {
-    auto loop = scf::ForOp::create(builder, indexConstant(builder, 0),
-                                   indexConstant(builder, whole),
-                                   indexConstant(builder, lanes));
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(loop.getBody());
-    emitBlock(loop.getInductionVar(), lanes);
-  }
-  if (whole != numRows)
-    emitBlock(indexConstant(builder, whole), numRows - whole);
+  emitRowBlocks(builder, numRows, lanes, emitBlock);
   op.erase();
 }
 
