@@ -40,8 +40,6 @@ if "avx2" in CPU_FLAGS and "fma" in CPU_FLAGS:
 if all(f"avx512{part}" in CPU_FLAGS for part in ("f", "bw", "cd", "dq", "vl")):
     TARGETS.append("x86-64-v4")
 
-BF16 = "avx512_bf16" in CPU_FLAGS
-
 LENGTHS = [0, 1, 2, 5, 31, 63, 64, 65, 127, 128, 129, 197, 300]
 WIDTHS = [1, 3, 8, 16, 32, 40, 64, 80, 96, 128, 256]
 BIAS_SHAPES = ["1111", "B111", "1H11", "11S1", "111K", "B11K", "1H1K", "B1S1", "1HS1",
@@ -303,12 +301,6 @@ def supported(case):
     if case.special == "nan_unkept":
         # A NaN in a tile of keys that a mask cuts reaches the output.
         case = replace(case, special=None)
-    if case.dtype == "bf16":
-        # LLVM calls a function of its own to round f64, and on processors
-        # without instructions for bf16 also for some vectors of f32.
-        case = replace(case, dtype=case.dtype if BF16 else "f16", target="host")
-        if case.precision == "f64":
-            case = replace(case, precision=None)
     return case
 
 
