@@ -29,9 +29,11 @@ def ConvertAttnToTilesPass
     and the weights are rounded to bf16 before they meet the values; sums stay
     in f32.
 
-    A pair that is not kept has the weight 0, except past `kv_lengths`, where
-    nothing is read: a NaN or infinity in the value of a masked key of a
-    visited tile shows in the output.
+    Past `kv_lengths` nothing is read. Any other pair of a visited tile that is
+    not kept has the weight 0, and its value counts as long as it is finite.
+    Once a tile of rows is done, one test of its result tells whether it met a
+    NaN or infinity; only then its weighted sums are made again by a product
+    that skips weights of 0.
 
     Operands that come from a `linalg.transpose` are read from its source; an
     output whose only user is a `linalg.transpose` is written in that layout.

@@ -40,8 +40,9 @@ SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
         OpFoldResult begin = math.mul(at[2], c(options.keySplit));
         OpFoldResult end =
             math.min(math.add(begin, c(options.keySplit)), tile.keyEnd);
-        State state =
-            visitKeys(tile, loadQuery(tile), begin, end, initialState(tile));
+        Value query = loadQuery(tile);
+        State state = visitKeys(tile, query, begin, end, initialState(tile));
+        state = withoutHidden(tile, query, begin, end, state);
         SmallVector<OpFoldResult> offsets = {at[0], at[1], at[2], c(0)};
         SmallVector<OpFoldResult> sizes = {c(1), c(1), c(1), rows};
         insert(loop, state.maximum, 0, offsets, sizes);

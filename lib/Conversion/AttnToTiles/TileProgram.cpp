@@ -255,16 +255,38 @@ bool TileProgram::mayEndInside() {
   return op.getKvLengths() || constantOf(math.mod(kvLen, keyStep)) != 0;
 }
 
+OpFoldResult TileProgram::keysInTile(const QueryTile &tile,
+                                     OpFoldResult firstKey, int64_t keys,
+                                     bool partial) {
+  if (!partial || !mayEndInside())
+    return c(keys);
+  return math.min(c(keys), math.sub(tile.keyEnd, firstKey));
+}
+
+Value TileProgram::products(const QueryTile &tile, Value query,
+                            OpFoldResult step, OpFoldResult count,
+                            int64_t keys) {
+  if (packedKeys)
+    return productsFromPanels(tile, query, step, keys);
+  return productsFromRows(tile, query, math.mul(step, c(keyStep)), count, keys);
+}
+
+Value TileProgram::toValueType(Value weights, const QueryTile &tile,
+                               int64_t keys) {
+  if (!packedValues)
+    return weights;
+  return generic(weights, empty({tile.rows, c(keys)}, element),
+                 {{0, 1}, {0, 1}}, 2, 0, [&](ValueRange x) -> Value {
+                   return arith::TruncFOp::create(b, element, x[0]);
+                 });
+}
+
 TileProgram::State TileProgram::visitTile(const QueryTile &tile, Value query,
                                           OpFoldResult step, int64_t keys,
                                           bool partial, State state) {
   OpFoldResult firstKey = math.mul(step, c(keyStep));
-  bool tail = partial && mayEndInside();
-  OpFoldResult count =
-      tail ? math.min(c(keys), math.sub(tile.keyEnd, firstKey)) : c(keys);
-  Value scores = packedKeys
-                     ? productsFromPanels(tile, query, step, keys)
-                     : productsFromRows(tile, query, firstKey, count, keys);
+  OpFoldResult count = keysInTile(tile, firstKey, keys, partial);
+  Value scores = products(tile, query, step, count, keys);
   scores = modifyScores(tile, scores, firstKey, partial);
 
   constexpr auto flags = arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
@@ -291,11 +313,7 @@ TileProgram::State TileProgram::visitTile(const QueryTile &tile, Value query,
   sum = generic(weights, sum, {{0, 1}, {0}}, 2, 1, [&](ValueRange x) -> Value {
     return arith::AddFOp::create(b, x[0], x[1], arith::FastMathFlags::reassoc);
   });
-  if (packedValues)
-    weights = generic(weights, empty({tile.rows, c(keys)}, element),
-                      {{0, 1}, {0, 1}}, 2, 0, [&](ValueRange x) -> Value {
-                        return arith::TruncFOp::create(b, element, x[0]);
-                      });
+  weights = toValueType(weights, tile, keys);
   Value total = generic(shrink, state.total, {{0}, {0, 1}}, 2, 0, times);
   total = addValues(tile, weights, total, firstKey, count, keys);
   return {maximum, sum, total};
@@ -394,6 +412,7 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
           state = addSinks(tile, state);
         Value query = loadQuery(tile);
         state = visitKeys(tile, query, c(0), tile.keyEnd, state);
+        state = withoutHidden(tile, query, c(0), tile.keyEnd, state);
         storeRows(loop, state, tile.batch, tile.head, tile.firstRow, valid);
       });
   packedKeys = packedValues = packedPanels = {};

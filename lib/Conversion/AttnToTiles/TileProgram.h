@@ -86,20 +86,37 @@ private:
                          int64_t keys);
   Value modifyScores(const QueryTile &tile, Value scores, OpFoldResult firstKey,
                      bool partial);
+  /// With `skipZeros` a weight of zero makes zero even of NaN and infinity.
   Value addValues(const QueryTile &tile, Value weights, Value total,
-                  OpFoldResult firstKey, OpFoldResult count, int64_t keys);
+                  OpFoldResult firstKey, OpFoldResult count, int64_t keys,
+                  bool skipZeros = false);
   Value loadQuery(const QueryTile &tile);
   void storeRows(scf::ForallOp forall, const State &state, OpFoldResult batch,
                  OpFoldResult head, OpFoldResult firstRow, OpFoldResult rows);
   OpFoldResult numKeys(OpFoldResult batch);
   OpFoldResult queryPosition(OpFoldResult batch);
   KeyTiles keyTiles(const QueryTile &tile, OpFoldResult keyBegin,
-                    OpFoldResult keyEnd);
+                    OpFoldResult keyEnd, bool anyFull = true);
+  OpFoldResult keysInTile(const QueryTile &tile, OpFoldResult firstKey,
+                          int64_t keys, bool partial);
+  Value products(const QueryTile &tile, Value query, OpFoldResult step,
+                 OpFoldResult count, int64_t keys);
+  Value toValueType(Value weights, const QueryTile &tile, int64_t keys);
   Row rowOf(const QueryTile &tile, Value i);
   Value extractBroadcast(Value tensor, ArrayRef<OpFoldResult> indices,
                          bool keyMayExceed);
   SmallVector<Value> emptyResults();
   bool maskDependsOnHead();
+
+  // What hidden pairs may not do (HiddenPairs.cpp).
+  bool mayReadHidden();
+  /// `state` after the keys in [keyBegin, keyEnd), free of the values that no
+  /// row keeps.
+  State withoutHidden(const QueryTile &tile, Value query, OpFoldResult keyBegin,
+                      OpFoldResult keyEnd, State state);
+  Value isFinite(Value total, OpFoldResult rows);
+  Value addKeptValues(const QueryTile &tile, Value query,
+                      const KeyTileList &steps, Value maximum, Value total);
 
   // Decoding (DecodeProgram.cpp).
   SmallVector<Value> buildDecode(ValueRange destinations);

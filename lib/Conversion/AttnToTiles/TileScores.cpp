@@ -74,9 +74,15 @@ Value TileProgram::productsFromRows(const QueryTile &tile, Value query,
 
 Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
                              OpFoldResult firstKey, OpFoldResult count,
-                             int64_t keys) {
+                             int64_t keys, bool skipZeros) {
   auto multiply = [&](ValueRange x) -> Value {
-    Value product = arith::MulFOp::create(b, toCompute(x[0]), toCompute(x[1]));
+    Value weight = toCompute(x[0]);
+    Value product = arith::MulFOp::create(b, weight, toCompute(x[1]));
+    if (skipZeros) {
+      Value isZero = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, weight,
+                                           number(0));
+      product = arith::SelectOp::create(b, isZero, number(0), product);
+    }
     return arith::AddFOp::create(b, x[2], product);
   };
   OpFoldResult width = c(valueDim);
@@ -333,7 +339,7 @@ bool TileProgram::maskDependsOnHead() {
 }
 
 KeyTiles TileProgram::keyTiles(const QueryTile &tile, OpFoldResult keyBegin,
-                               OpFoldResult keyEnd) {
+                               OpFoldResult keyEnd, bool anyFull) {
   KeyIntervals visit = {{c(0), tile.keyEnd}}, full = visit;
   if (MaskAttrInterface mask = op.getMaskAttr()) {
     if (tile.groupRows && constantOf(group) != 1 && maskDependsOnHead()) {
@@ -355,6 +361,8 @@ KeyTiles TileProgram::keyTiles(const QueryTile &tile, OpFoldResult keyBegin,
       full = mask.fullIntervals(b, b.getLoc(), shape);
     }
   }
+  if (!anyFull)
+    full.clear();
   return buildKeyTiles(math, visit, full, keyBegin, keyEnd, keyStep,
                        keyTile / keyStep);
 }

@@ -33,7 +33,12 @@ struct Pattern {
   SmallVector<unsigned> a, b, c;
 };
 
-std::optional<Form> classify(linalg::GenericOp op) {
+struct Contraction {
+  Form form;
+  bool skipZeros; ///< where A is 0, nothing is added, not even NaN
+};
+
+std::optional<Contraction> classify(linalg::GenericOp op) {
   static const Pattern patterns[] = {
       {Form::Panels, 4, {0, 3}, {1, 3, 2}, {0, 1, 2}},
       {Form::PairPanels, 5, {0, 3, 4}, {1, 3, 2, 4}, {0, 1, 2}},
@@ -50,7 +55,11 @@ std::optional<Form> classify(linalg::GenericOp op) {
                  .getDefiningOp<arith::AddFOp>();
   if (!sum || sum.getLhs() != op.getRegionOutputArgs()[0])
     return std::nullopt;
-  auto product = sum.getRhs().getDefiningOp<arith::MulFOp>();
+  Value addend = sum.getRhs();
+  auto skip = addend.getDefiningOp<arith::SelectOp>();
+  if (skip)
+    addend = skip.getFalseValue();
+  auto product = addend.getDefiningOp<arith::MulFOp>();
   auto isInput = [&](Value x, unsigned number) {
     if (auto wide = x.getDefiningOp<arith::ExtFOp>())
       x = wide.getIn();
@@ -59,6 +68,14 @@ std::optional<Form> classify(linalg::GenericOp op) {
   if (!product || !isInput(product.getLhs(), 0) ||
       !isInput(product.getRhs(), 1))
     return std::nullopt;
+  if (skip) {
+    auto isZero = skip.getCondition().getDefiningOp<arith::CmpFOp>();
+    if (!isZero || isZero.getPredicate() != arith::CmpFPredicate::OEQ ||
+        !isInput(isZero.getLhs(), 0) ||
+        !matchPattern(isZero.getRhs(), m_AnyZeroFloat()) ||
+        !matchPattern(skip.getTrueValue(), m_AnyZeroFloat()))
+      return std::nullopt;
+  }
   SmallVector<AffineMap> maps = op.getIndexingMapsArray();
   for (const Pattern &pattern : patterns) {
     auto mapOf = [&](ArrayRef<unsigned> loops) {
@@ -67,7 +84,7 @@ std::optional<Form> classify(linalg::GenericOp op) {
     };
     if (op.getNumLoops() == pattern.loops && maps[0] == mapOf(pattern.a) &&
         maps[1] == mapOf(pattern.b) && maps[2] == mapOf(pattern.c))
-      return pattern.form;
+      return Contraction{pattern.form, skip != nullptr};
   }
   return std::nullopt;
 }
@@ -75,10 +92,10 @@ std::optional<Form> classify(linalg::GenericOp op) {
 /// Lowers one contraction.
 class ContractionLowering {
 public:
-  ContractionLowering(linalg::GenericOp op, Form form, int64_t lanes,
+  ContractionLowering(linalg::GenericOp op, Contraction kind, int64_t lanes,
                       int64_t rowBlock)
-      : b(op.getLoc(), op), op(op), form(form), lanes(lanes),
-        rowBlock(rowBlock), left(op.getDpsInputs()[0]),
+      : b(op.getLoc(), op), op(op), form(kind.form), skipZeros(kind.skipZeros),
+        lanes(lanes), rowBlock(rowBlock), left(op.getDpsInputs()[0]),
         right(op.getDpsInputs()[1]), result(op.getDpsInits()[0]),
         vectorType(VectorType::get({lanes}, b.getF32Type())) {}
 
@@ -91,7 +108,7 @@ public:
       if (!isa<FloatType>(cast<MemRefType>(operand.getType()).getElementType()))
         return failure();
     if (form == Form::Rows)
-      return lowerRows();
+      return skipZeros ? failure() : lowerRows();
     pairs = form == Form::PairPanels || form == Form::PairColumns;
     panels = form == Form::Panels || form == Form::PairPanels;
     if (type.getShape().drop_front().back() == ShapedType::kDynamic ||
@@ -109,6 +126,8 @@ private:
   void rowLoop(Value column, int64_t width);
   void block(Value firstRow, int64_t rows, Value column, int64_t width);
   LogicalResult lowerRows();
+  /// Which lanes of `x` are neither 0 nor -0.
+  Value isNonZero(Value x);
   void findStart();
   /// Asks for row `row` + `prefetchRows` of `right`, but for none past `last`.
   void prefetch(Value row, Value column, Value last);
@@ -121,6 +140,7 @@ private:
   ImplicitLocOpBuilder b;
   linalg::GenericOp op;
   Form form;
+  bool skipZeros;
   int64_t lanes, rowBlock;
   Value left, right, result;
   VectorType vectorType;
@@ -211,6 +231,20 @@ void ContractionLowering::prefetch(Value row, Value column, Value last) {
   memref::PrefetchOp::create(b, right, ValueRange{ahead, column},
                              /*isWrite=*/false, /*localityHint=*/3,
                              /*isDataCache=*/true);
+}
+
+Value ContractionLowering::isNonZero(Value x) {
+  auto type = cast<VectorType>(x.getType());
+  if (!pairs)
+    return arith::CmpFOp::create(b, arith::CmpFPredicate::UNE, x,
+                                 splat(b, type, 0));
+  // Not all processors compare bf16. Its numbers without their sign:
+  auto bits = VectorType::get(type.getShape(), b.getI16Type());
+  Value one = arith::ConstantOp::create(
+      b, DenseElementsAttr::get(bits, b.getI16IntegerAttr(1)));
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(bits));
+  x = arith::ShLIOp::create(b, vector::BitCastOp::create(b, bits, x), one);
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, x, zero);
 }
 
 void ContractionLowering::lowerBlocks() {
@@ -331,7 +365,7 @@ void ContractionLowering::block(Value firstRow, int64_t rows, Value column,
           columns.push_back(x);
         }
         for (int64_t r = 0; r < rows; ++r) {
-          Value x;
+          Value x, keep;
           if (pairs) {
             Value at = arith::MulIOp::create(b, k, idx(2));
             Value pair =
@@ -351,17 +385,22 @@ void ContractionLowering::block(Value firstRow, int64_t rows, Value column,
               scalar = arith::ExtFOp::create(b, b.getF32Type(), scalar);
             x = vector::BroadcastOp::create(b, vectorType, scalar);
           }
+          if (skipZeros)
+            keep = isNonZero(x);
           for (int64_t v = 0; v < vectors; ++v) {
-            Value sum = sums[r * vectors + v];
+            Value sum = sums[r * vectors + v], y = columns[v];
+            if (skipZeros)
+              y = arith::SelectOp::create(
+                  b, keep, y, splat(b, cast<VectorType>(y.getType()), 0));
             if (pairs)
               next.push_back(
                   LLVM::CallIntrinsicOp::create(
                       b, vectorType,
                       b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
-                      ValueRange{sum, x, columns[v]})
+                      ValueRange{sum, x, y})
                       .getResults());
             else
-              next.push_back(math::FmaOp::create(b, x, columns[v], sum));
+              next.push_back(math::FmaOp::create(b, x, y, sum));
           }
         }
         scf::YieldOp::create(b, next);
@@ -452,15 +491,15 @@ struct LowerTileContractions final
   using Base::Base;
 
   void runOnOperation() override {
-    SmallVector<std::pair<linalg::GenericOp, Form>> contractions;
+    SmallVector<std::pair<linalg::GenericOp, Contraction>> contractions;
     getOperation().walk([&](linalg::GenericOp op) {
       if (op->getParentOfType<scf::ForallOp>())
-        if (auto form = classify(op))
-          contractions.push_back({op, *form});
+        if (auto kind = classify(op))
+          contractions.push_back({op, *kind});
     });
     // What is not lowered here becomes plain loops later.
-    for (auto [op, form] : contractions)
-      (void)ContractionLowering(op, form, lanes, rowBlock).lower();
+    for (auto [op, kind] : contractions)
+      (void)ContractionLowering(op, kind, lanes, rowBlock).lower();
   }
 };
 

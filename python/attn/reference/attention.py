@@ -77,5 +77,6 @@ def attention(
         lse[b, h, i] = top + math.log(denominator)
         weights = np.exp(scores - top) / denominator
         if js.size:
-            output[b, h, i] = weights @ value[b, group, js]
+            with np.errstate(invalid="ignore"):  # of infinities
+                output[b, h, i] = weights @ value[b, group, js]
     return output, lse

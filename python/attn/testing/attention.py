@@ -167,6 +167,11 @@ class AttentionCase(Case):
             for name in "kv":
                 rows = np.moveaxis(values[name], 2, 1)
                 rows[unkept] = np.nan
+        elif self.special == "nan_some":
+            # Hidden from some rows, kept by others.
+            values["k"][rng.random(values["k"].shape[:3]) < 0.03] = np.nan
+            odd = rng.random(values["v"].shape) < 0.02
+            values["v"][odd] = rng.choice([np.nan, np.inf, -np.inf], np.count_nonzero(odd))
         elif self.special == "nan_beyond_lengths":
             for b, length in enumerate(self.kv_lengths):
                 values["k"][b, :, max(length, 0) :] = np.nan

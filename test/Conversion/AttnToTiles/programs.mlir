@@ -75,3 +75,40 @@ func.func @self_attention(%x: tensor<1x8x?x8xf32>) -> tensor<1x8x?x8xf32> {
     -> tensor<1x8x?x8xf32>
   return %o : tensor<1x8x?x8xf32>
 }
+
+// -----
+
+// Rows that met a NaN or infinity are summed again without hidden values.
+// CHECK-LABEL: func.func @hidden_values
+//       CHECK:   %[[FAST:.*]]:3 = scf.for
+//       CHECK:   %[[ABS:.*]] = math.absf
+//       CHECK:   %[[FINITE:.*]] = arith.cmpf olt, %[[ABS]], %[[INF:.*]] : f32
+//       CHECK:   scf.if %[[FINITE]]
+//  CHECK-NEXT:     scf.yield %{{.*}}#2
+//       CHECK:   else
+//       CHECK:     %[[START:.*]] = linalg.fill {{.*}} outs(%{{.*}}#2
+//       CHECK:     scf.for {{.*}} iter_args(%{{.*}} = %[[START]])
+//       CHECK:       arith.cmpi sle
+//       CHECK:       %[[PRODUCT:.*]] = arith.mulf %[[WEIGHT:.*]], %{{.*}} : f32
+//       CHECK:       %[[NONE:.*]] = arith.cmpf oeq, %[[WEIGHT]], %[[ZERO:.*]] : f32
+//       CHECK:       %[[KEPT:.*]] = arith.select %[[NONE]], %[[ZERO]], %[[PRODUCT]] : f32
+//       CHECK:       arith.addf %{{.*}}, %[[KEPT]] : f32
+func.func @hidden_values(%x: tensor<1x2x64x8xf32>) -> tensor<1x2x64x8xf32> {
+  %o = attn.attention %x, %x, %x mask(#attn.causal)
+    : tensor<1x2x64x8xf32>, tensor<1x2x64x8xf32>, tensor<1x2x64x8xf32>
+    -> tensor<1x2x64x8xf32>
+  return %o : tensor<1x2x64x8xf32>
+}
+
+// -----
+
+// Lengths hide keys by not reading them.
+// CHECK-LABEL: func.func @hidden_by_lengths
+//   CHECK-NOT:   math.absf
+//       CHECK:   return
+func.func @hidden_by_lengths(%x: tensor<1x2x64x8xf32>, %n: tensor<1xi64>) -> tensor<1x2x64x8xf32> {
+  %o = attn.attention %x, %x, %x kv_lengths(%n : tensor<1xi64>)
+    : tensor<1x2x64x8xf32>, tensor<1x2x64x8xf32>, tensor<1x2x64x8xf32>
+    -> tensor<1x2x64x8xf32>
+  return %o : tensor<1x2x64x8xf32>
+}

@@ -279,7 +279,7 @@ def random_case(seed):
     mask = None
     if maybe(0.7):
         mask = random_mask(rng, rng.choice([0, 0, 1, 2, 3]), heads, maybe(0.3))
-    return FuzzCase(
+    case = FuzzCase(
         B=batch, H=heads, G=kv_heads, S=rows, K=keys, D=rng.choice(WIDTHS), V=rng.choice(WIDTHS),
         dtype=dtype, mask=mask, bias=bias, keep=keep, kv_lengths=lengths, query_offset=offset,
         sinks=sinks, scale=rng.choice([None] * 4 + [0.3, 1.0, -0.5, 0.0]),
@@ -294,13 +294,10 @@ def random_case(seed):
         flat=rng.choice(["", "", "qkvo", "q", "o"]),
         target=rng.choice(TARGETS), threads=rng.choice([1, 1, 2]),
     )
-
-
-def supported(case):
-    """The case without what compiled code is known not to do."""
-    if case.special == "nan_unkept":
-        # A NaN in a tile of keys that a mask cuts reaches the output.
-        case = replace(case, special=None)
+    # No weight of a kept pair may vanish: zero times NaN is the oracle's NaN.
+    moderate = case.spread <= 1 and case.scale is None and case.bias is None
+    if case.special is None and moderate and maybe(0.3):
+        case = replace(case, special="nan_some")
     return case
 
 
@@ -308,7 +305,7 @@ def _run_seeds(seeds, connection):
     with tempfile.TemporaryDirectory(prefix="attn-fuzz-") as folder:
         for seed in seeds:
             try:
-                connection.send((seed, supported(random_case(seed)).run(folder)))
+                connection.send((seed, random_case(seed).run(folder)))
             except Exception as error:
                 connection.send((seed, f"{type(error).__name__}: {error}"))
 
@@ -344,7 +341,7 @@ class TestFuzzAttention(unittest.TestCase):
 def _add_test(first, seeds):
     def test(self):
         wrong = [
-            f"seed {seed}: {problem}\n  {supported(random_case(seed))}"
+            f"seed {seed}: {problem}\n  {random_case(seed)}"
             for seed, problem in run_seeds(seeds).items()
             if problem
         ]

@@ -232,6 +232,24 @@ def feature_cases():
         yield A(special="minus_inf_sink", sinks=True, kv_lengths=(0,), lse=True, **sizes)
 
 
+def hidden_cases():
+    """NaN and infinity in keys and values that only some rows keep."""
+    masks = [CAUSAL, WINDOW, DOCUMENTS, ("not", DOCUMENTS), ("any_of", SINK, ("window", 5, 5)),
+             ("per_head", (CAUSAL, ("sink", 0)), (0, 1, 1, 0))]
+    for rows, keys in [(150, 150), (3, 150), (1, 700)]:
+        shapes = dict(B=2, H=4, G=2, S=rows, K=keys, lse=True, query_offset=keys - rows)
+        for special in ["nan_some", "nan_unkept"]:
+            for mask in masks:
+                yield A(mask=mask, special=special, **shapes)
+            for dynamic in ["", "BSK"]:
+                yield A(keep="B1SK", special=special, dynamic=dynamic, **shapes)
+                yield A(mask=CAUSAL, kv_lengths=(keys - 1, keys // 2), special=special,
+                        dynamic=dynamic, sinks=True, V=40, **shapes)
+            yield A(mask=CAUSAL, bias="1HSK", softcap=3.0, special=special, **shapes)
+        for dtype in ["f16", "bf16"]:
+            yield A(mask=CAUSAL, special="nan_some", dtype=dtype, **shapes)
+
+
 def layout_cases():
     for dtype, keys_last in itertools.product(["f32", "bf16"], [False, True]):
         for rows, keys in [(70, 150), (64, 128), (1, 150), (3, 9)]:
@@ -243,6 +261,9 @@ def layout_cases():
 
 
 def half_cases(A=AttentionCase):
+    for rows in [1, 100]:
+        yield A(dtype="bf16", mask=CAUSAL, query_offset=100 - rows, H=4, S=rows, K=100, D=32, V=40,
+                special="nan_some")
     for dtype in ["f16", "bf16"]:
         for rows, keys in [(1, 1), (1, 150), (64, 128), (70, 333), (5, 7)]:
             for D, V in [(8, 8), (32, 64), (40, 24), (64, 80), (7, 9)]:
@@ -276,7 +297,7 @@ for target, known, options in [
     build = functools.partial(Library, passes=passes(*options))
     groups = {
         "Shapes": shape_cases, "Masks": mask_cases, "Features": feature_cases,
-        "Layouts": layout_cases, "Halves": half_cases
+        "Hidden": hidden_cases, "Layouts": layout_cases, "Halves": half_cases
     }
     if target == "Bf16":
         groups = {"Halves": functools.partial(half_cases, RoundedWeights)}

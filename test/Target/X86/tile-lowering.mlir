@@ -37,6 +37,23 @@ func.func @attention(%q: tensor<1x4x?x40xf32>, %k: tensor<1x4x?x40xf32>,
   return %o : tensor<1x4x?x24xf32>
 }
 
+// The product that skips weights of 0 is a register block, too, where a weight
+// of 0 meets 0 instead of the value.
+// CHECK-LABEL: func.func private @hidden_parallel
+//       CHECK:   math.absf
+//       CHECK:   scf.if
+//       CHECK:   else
+//   CHECK-NOT:   linalg.
+//       CHECK:     %[[KEEP:.*]] = arith.cmpf une, %[[WEIGHT:.*]], %[[ZERO:.*]] : vector<16xf32>
+//       CHECK:     %[[VALUE:.*]] = arith.select %[[KEEP]], %{{.*}}, %[[ZERO]]
+//       CHECK:     math.fma %[[WEIGHT]], %[[VALUE]]
+func.func @hidden(%x: tensor<1x4x64x32xf32>) -> tensor<1x4x64x32xf32> {
+  %o = attn.attention %x, %x, %x mask(#attn.causal)
+    : tensor<1x4x64x32xf32>, tensor<1x4x64x32xf32>, tensor<1x4x64x32xf32>
+    -> tensor<1x4x64x32xf32>
+  return %o : tensor<1x4x64x32xf32>
+}
+
 // Two attentions that are alike share the functions of their loops.
 // CHECK-LABEL: func.func @twice
 //       CHECK:   func.call @[[PACK:twice_parallel[_0-9]*]](

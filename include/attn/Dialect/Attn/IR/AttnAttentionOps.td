@@ -47,9 +47,9 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     A dimension of `bias` or `keep` that is dynamic may turn out to be 1 at
     run time. Scores, softmax and sums are computed in `softmax_precision`, by
     default f32 (f64 for f64 inputs). `softmax_scale` is `1 / sqrt(D)` when
-    absent. A NaN in a row's kept scores makes that row NaN. Keys and values
-    at and beyond `kv_lengths` may hold anything, NaN included; elsewhere a
-    value that is not finite may reach rows that do not keep its key.
+    absent. A NaN in a row's kept scores makes that row NaN. A pair that is
+    not kept has no part in the row, whatever its key and value hold, be it
+    NaN or infinity; a kept pair whose weight underflows to 0 may count as such.
 
     Sources: arXiv:1706.03762 (attention), arXiv:2205.14135 (`lse`),
     arXiv:2305.13245 (grouped heads), arXiv:2408.00118 (softcap).
