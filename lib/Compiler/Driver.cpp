@@ -39,6 +39,23 @@ llvm::Expected<Stage> mlir::attn::compiler::findStage(StringRef name) {
                            .str());
 }
 
+static llvm::Expected<AttentionPath> findAttentionPath(const char *name) {
+  static const std::pair<StringRef, AttentionPath> paths[] = {
+      {"auto", AttentionPath::Auto},
+      {"tiles", AttentionPath::Tiles},
+      {"plain", AttentionPath::Plain}};
+  if (!name)
+    return AttentionPath::Auto;
+  for (auto [known, path] : paths)
+    if (name == known)
+      return path;
+  return llvm::make_error<StatusError>(ATTN_BAD_OPTION,
+                                       ("unknown attention path '" +
+                                        StringRef(name) +
+                                        "'; known are auto, tiles and plain")
+                                           .str());
+}
+
 static DialectRegistry makeRegistry() {
   DialectRegistry registry;
   registerCompilerDialects(registry);
@@ -179,7 +196,11 @@ llvm::Error Driver::lowerTo(Stage stage) {
   auto target = getTarget();
   if (!target)
     return target.takeError();
+  auto attention = findAttentionPath(options.attention);
+  if (!attention)
+    return attention.takeError();
   X86Options x86;
+  x86.attention = *attention;
   x86.vectorBytes = target->vectorBytes;
   x86.bf16Dot = target->bf16Dot;
   x86.entry = entryName;

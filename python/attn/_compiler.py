@@ -7,7 +7,7 @@ import os
 from attn import _library
 
 
-def _options(target=None, entry=None, emit=None, elide_weights=False):
+def _options(target=None, entry=None, emit=None, attention=None, elide_weights=False):
     def text(value):
         return None if value is None else os.fsencode(value)
 
@@ -16,19 +16,22 @@ def _options(target=None, entry=None, emit=None, elide_weights=False):
         target=text(target),
         entry=text(entry),
         emit=text(emit),
+        attention=text(attention),
         elide_weights=int(elide_weights),
     )
 
 
-def compile(path, output, *, target=None, entry=None, emit=None):
+def compile(path, output, *, target=None, entry=None, emit=None, attention=None):
     """Compiles a model file (.onnx or .mlir) to the file `output`.
 
     The extension of `output` says to what: .so for `attn.load`, .o, .ll or
     .mlir. `target` is "host" (default), "x86-64-v3" or "x86-64-v4"; `entry`
     names the function of an .mlir file that has several; `emit` names the
-    stage at which to stop. The output is written whole or not at all.
+    stage at which to stop. `attention` is "auto" (default), "tiles" to force
+    tile programs or "plain" to compute every operation by its definition. The
+    output is written whole or not at all.
     """
-    options = _options(target, entry, emit)
+    options = _options(target, entry, emit, attention)
     status = _library.compiler().attn_compile_file(
         os.fsencode(path), os.fsencode(output), ctypes.byref(options)
     )
@@ -36,9 +39,9 @@ def compile(path, output, *, target=None, entry=None, emit=None):
         _library.raise_compiler_error()
 
 
-def compile_in_memory(path, *, target=None, entry=None):
+def compile_in_memory(path, *, target=None, entry=None, attention=None):
     """Handle of a module compiled into memory."""
-    options = _options(target, entry)
+    options = _options(target, entry, attention=attention)
     handle = _library.compiler().attn_compile_jit(os.fsencode(path), ctypes.byref(options))
     if not handle:
         _library.raise_compiler_error()
@@ -55,14 +58,14 @@ def import_onnx(path, output, *, elide_weights=False):
         _library.raise_compiler_error()
 
 
-def explain(path, *, target=None):
+def explain(path, *, target=None, entry=None, attention=None):
     """A report on each attention of a model: origin, shapes, mask, path, why."""
     pieces = []
 
     def write(data, size, _):
         pieces.append(ctypes.string_at(data, size))
 
-    options = _options(target)
+    options = _options(target, entry, attention=attention)
     status = _library.compiler().attn_explain(
         os.fsencode(path), ctypes.byref(options), _library.WRITE(write), None
     )

@@ -59,6 +59,7 @@ class Options(ctypes.Structure):
         ("elide_weights", ctypes.c_int32),
         ("progress", PROGRESS),
         ("progress_context", ctypes.c_void_p),
+        ("attention", ctypes.c_char_p),
     ]
 
 

@@ -30,22 +30,27 @@ class TensorInfo:
         return f"{self.name}: {self.dtype} [{sizes}]"
 
 
-def load(path, *, target=None, entry=None):
+def load(path, *, target=None, entry=None, attention=None):
     """Loads a library that `attn.compile` wrote, or compiles a model.
 
     A path that ends in `.so` is loaded by the runtime alone; `.onnx` and
-    `.mlir` files are compiled into memory, with `target` and `entry` as in
-    `attn.compile`. Returns a `Model`.
+    `.mlir` files are compiled into memory, with `target`, `entry` and
+    `attention` as in `attn.compile`. Returns a `Model`.
     """
     name = os.fspath(path)
     if name.endswith(".so"):
-        if target is not None or entry is not None:
-            raise Error(f"target and entry have no meaning for '{name}', which is compiled already")
+        if (target, entry, attention) != (None, None, None):
+            raise Error(
+                f"target, entry and attention have no meaning for '{name}', "
+                "which is compiled already"
+            )
         handle = _library.runtime().attn_rt_load(os.fsencode(name))
         if not handle:
             _library.raise_runtime_error()
         return Model(handle)
-    return Model(_compiler.compile_in_memory(name, target=target, entry=entry))
+    return Model(
+        _compiler.compile_in_memory(name, target=target, entry=entry, attention=attention)
+    )
 
 
 class Model:

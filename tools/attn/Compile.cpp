@@ -30,6 +30,11 @@ void attn::tool::addCompileCommand(CLI::App &app) {
                    "public function to compile (default: the only one)")
       ->type_name("NAME");
   command
+      ->add_option("--attention", state->options.attention,
+                   "auto (default), tiles: wherever there is a tile program, "
+                   "plain: by definition")
+      ->type_name("PATH");
+  command
       ->add_option("--emit", state->options.emit,
                    "stage to stop at, for OUT.mlir")
       ->type_name("NAME");

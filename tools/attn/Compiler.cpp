@@ -74,6 +74,7 @@ attn_compile_options CompileOptions::get() const {
   options.target = orNull(target);
   options.entry = orNull(entry);
   options.emit = orNull(emit);
+  options.attention = orNull(attention);
   options.elide_weights = elideWeights;
   options.progress = [](const char *stage, int32_t done, int32_t total,
                         void *) { showProgress(stage, done, total); };
@@ -94,8 +95,9 @@ ModulePtr attn::tool::loadOrCompile(const std::string &path,
                                     const CompileOptions &options) {
   checkReadable(path);
   if (path.ends_with(".so")) {
-    if (!options.target.empty() || !options.entry.empty())
-      throw UsageError("--target and --entry have no meaning for '" + path +
+    if (!options.target.empty() || !options.entry.empty() ||
+        !options.attention.empty())
+      throw UsageError("--target, --entry and --attention have no meaning for '" + path +
                        "', which is compiled already");
     ModulePtr module(attn_rt_load(path.c_str()));
     if (!module)

@@ -41,7 +41,7 @@ const Compiler &loadCompiler();
 
 /// What the subcommands that compile have in common.
 struct CompileOptions {
-  std::string target, entry, emit;
+  std::string target, entry, emit, attention;
   bool elideWeights = false;
 
   /// Valid as long as this object is.

@@ -22,6 +22,15 @@ void attn::tool::addExplainCommand(CLI::App &app) {
       ->add_option("--target", state->options.target,
                    "explain the code for this target (default: host)")
       ->type_name("NAME");
+  command
+      ->add_option("--attention", state->options.attention,
+                   "auto (default), tiles: wherever there is a tile program, "
+                   "plain: by definition")
+      ->type_name("PATH");
+  command
+      ->add_option("--entry", state->options.entry,
+                   "public function to explain (default: the only one)")
+      ->type_name("NAME");
   command->callback([state] {
     checkReadable(state->model);
     const Compiler &compiler = loadCompiler();

@@ -289,6 +289,11 @@ void attn::tool::addRunCommand(CLI::App &app) {
                    "public function to run (default: the only one)")
       ->type_name("NAME");
   command
+      ->add_option("--attention", options->compile.attention,
+                   "auto (default), tiles: wherever there is a tile program, "
+                   "plain: by definition")
+      ->type_name("PATH");
+  command
       ->add_option("--seed", options->seed,
                    "seed of random inputs (default: 0)")
       ->type_name("N");

@@ -23,6 +23,8 @@ static TileTarget tileTarget(const X86Options &options) {
 void mlir::attn::buildX86TensorPipeline(OpPassManager &pm,
                                         const X86Options &options) {
   OpPassManager &function = pm.nest<func::FuncOp>();
+  if (options.attention == AttentionPath::Plain)
+    function.addPass(createAttnDecomposePass());
   function.addPass(createAttnDecomposeAggregatesPass());
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
