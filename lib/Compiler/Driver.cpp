@@ -49,11 +49,10 @@ static llvm::Expected<AttentionPath> findAttentionPath(const char *name) {
   for (auto [known, path] : paths)
     if (name == known)
       return path;
-  return llvm::make_error<StatusError>(ATTN_BAD_OPTION,
-                                       ("unknown attention path '" +
-                                        StringRef(name) +
-                                        "'; known are auto, tiles and plain")
-                                           .str());
+  return llvm::make_error<StatusError>(
+      ATTN_BAD_OPTION, ("unknown attention path '" + StringRef(name) +
+                        "'; known are auto, tiles and plain")
+                           .str());
 }
 
 static DialectRegistry makeRegistry() {

@@ -97,8 +97,9 @@ ModulePtr attn::tool::loadOrCompile(const std::string &path,
   if (path.ends_with(".so")) {
     if (!options.target.empty() || !options.entry.empty() ||
         !options.attention.empty())
-      throw UsageError("--target, --entry and --attention have no meaning for '" + path +
-                       "', which is compiled already");
+      throw UsageError(
+          "--target, --entry and --attention have no meaning for '" + path +
+          "', which is compiled already");
     ModulePtr module(attn_rt_load(path.c_str()));
     if (!module)
       fail(attn_rt_last_error());
