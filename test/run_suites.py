@@ -180,8 +180,12 @@ def run_pytest(name, args, paths, ignore=()):
 
 
 def suite_python(args):
-    models = ROOT / "test" / "Models"
-    return run_pytest("python", args, [ROOT / "test"], ignore=[models])
+    ignored = [ROOT / "test" / name for name in ("Models", "Mechanisms")]
+    return run_pytest("python", args, [ROOT / "test"], ignore=ignored)
+
+
+def suite_mechanisms(args):
+    return run_pytest("mechanisms", args, [ROOT / "test" / "Mechanisms"])
 
 
 def suite_models(args):
@@ -197,6 +201,7 @@ SUITES = {
     "roundtrip": suite_roundtrip,
     "unit": suite_unit,
     "python": suite_python,
+    "mechanisms": suite_mechanisms,
     "models": suite_models,
 }
 
