@@ -240,6 +240,23 @@ void Emitter::requireAtMost(const Dim &a, const Dim &b) {
   });
 }
 
+void Emitter::requireElements(const Dim &size, const Dim &count,
+                              const Twine &message) {
+  if (isAtLeast(size, Dim(1)) || count.is(0))
+    return;
+  opaque("require elements", {size, count}, true, [&](ValueRange v) -> Value {
+    auto compare = [&](arith::CmpIPredicate predicate, Value x) -> Value {
+      return arith::CmpIOp::create(builder, loc, predicate, x,
+                                   indexConstant(0));
+    };
+    require(arith::OrIOp::create(builder, loc,
+                                 compare(arith::CmpIPredicate::ne, v[0]),
+                                 compare(arith::CmpIPredicate::eq, v[1])),
+            message);
+    return v[0];
+  });
+}
+
 std::optional<Dim> Emitter::broadcastDim(const Dim &a, const Dim &b) {
   if (a == b || b.is(1))
     return a;

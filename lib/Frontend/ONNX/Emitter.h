@@ -93,6 +93,8 @@ public:
   void requireEqual(const Dim &a, const Dim &b, bool orOne = false);
   /// The same unless `a <= b`.
   void requireAtMost(const Dim &a, const Dim &b);
+  /// The same unless `size` is not 0 or `count` is.
+  void requireElements(const Dim &size, const Dim &count, const Twine &message);
   /// Checks a condition at run time.
   void require(Value condition, const Twine &message);
 

@@ -47,6 +47,22 @@ LogicalResult NodeImporter::require(size_t count) {
   return success();
 }
 
+LogicalResult NodeImporter::requireElements(size_t i, int64_t dim,
+                                            ArrayRef<Dim> places) {
+  const Dim &size = input(i).shape[dim];
+  Dim count(1);
+  for (const Dim &place : places)
+    count = count * place;
+  std::string problem =
+      ("indices point into dimension " + Twine(dim) + " of its input '" +
+       node.inputs[i] + "', which has no elements")
+          .str();
+  if (size.is(0) && emit.isAtLeast(count, Dim(1)))
+    return invalid(problem);
+  emit.requireElements(size, count, problem);
+  return success();
+}
+
 FailureOr<int64_t> NodeImporter::axis(int64_t value, int64_t rank) {
   int64_t axis = value < 0 ? value + rank : value;
   if (axis >= 0 && axis < rank)

@@ -352,6 +352,8 @@ static LogicalResult importRotaryEmbedding(NodeImporter &n) {
       const TensorValue &positions = n.input(3);
       if (table.rank() != 2 || positions.rank() != 2)
         return n.invalid("with position_ids, caches and positions have rank 2");
+      if (failed(n.requireElements(&table - tables + 1, 0, positions.shape)))
+        return failure();
       table = emit.gather(table, positions, 0);
     }
     if (table.rank() != 3)

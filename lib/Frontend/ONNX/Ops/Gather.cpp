@@ -46,6 +46,8 @@ static LogicalResult importGather(NodeImporter &n) {
           emit.fromElements(some, indices.rank() == 0, data.dataType));
     }
   }
+  if (failed(n.requireElements(0, *axis, indices.shape)))
+    return failure();
   // One place that is known: a slice.
   if (known && known->size() == 1) {
     Dim offset =
@@ -85,6 +87,8 @@ static LogicalResult importGatherElements(NodeImporter &n) {
       return n.invalid("its indices are larger than its data");
     emit.requireAtMost(size, limit);
   }
+  if (failed(n.requireElements(0, *axis, indices.shape)))
+    return failure();
   return n.result(
       emit.indexed(indices, indices.shape, data.dataType,
                    [&](OpBuilder &b, Location l, ValueRange v) -> Value {
@@ -115,6 +119,9 @@ static LogicalResult importGatherND(NodeImporter &n) {
   }
   Shape shape(indices.shape.begin(), indices.shape.end() - 1);
   int64_t lead = static_cast<int64_t>(shape.size());
+  for (int64_t i = 0; i < *depth; ++i)
+    if (failed(n.requireElements(0, batch + i, shape)))
+      return failure();
   shape.append(data.shape.begin() + batch + *depth, data.shape.end());
   Value source = emit.materialize(data), places = emit.materialize(indices);
   SmallVector<Value> limits, parts;

@@ -45,7 +45,10 @@ static LogicalResult lossOf(NodeImporter &n, const TensorValue &x) {
     if (other.isConstant() && labels.shape[d].isConstant() &&
         other != labels.shape[d])
       return n.invalid("its labels do not fit");
+    emit.requireEqual(labels.shape[d], other);
   }
+  if (failed(n.requireElements(0, 1, labels.shape)))
+    return failure();
   std::string reduction = n.stringAttr("reduction", "mean");
   if (reduction != "none" && reduction != "sum" && reduction != "mean")
     return n.invalid("reduction '" + reduction + "'");
@@ -56,6 +59,7 @@ static LogicalResult lossOf(NodeImporter &n, const TensorValue &x) {
         (given.shape[0].isConstant() && x.shape[1].isConstant() &&
          given.shape[0] != x.shape[1]))
       return n.invalid("its weights do not fit");
+    emit.requireEqual(given.shape[0], x.shape[1]);
     weights = emit.materialize(emit.cast(given, type));
   }
   Value classes = emit.indexValue(x.shape[1]);

@@ -81,7 +81,12 @@ static LogicalResult importScatterElements(NodeImporter &n) {
         data.shape[i].isConstant() &&
         !emit.isAtLeast(data.shape[i], indices.shape[i]))
       return n.invalid("its indices are larger than its data");
+    emit.requireEqual(indices.shape[i], updates.shape[i]);
+    if (i != *axis)
+      emit.requireAtMost(indices.shape[i], data.shape[i]);
   }
+  if (failed(n.requireElements(0, *axis, indices.shape)))
+    return failure();
   Value places = emit.materialize(indices);
   SmallVector<Value> limits;
   for (const Dim &dim : data.shape)
@@ -112,9 +117,14 @@ static LogicalResult importScatterND(NodeImporter &n) {
     return n.invalid("its data, indices and updates do not fit together");
   Shape expected(indices.shape.begin(), indices.shape.end() - 1);
   expected.append(data.shape.begin() + *depth, data.shape.end());
-  for (auto [a, b] : llvm::zip(expected, updates.shape))
+  for (auto [a, b] : llvm::zip(expected, updates.shape)) {
     if (a.isConstant() && b.isConstant() && a != b)
       return n.invalid("the shape of its updates does not fit");
+    emit.requireEqual(a, b);
+  }
+  for (int64_t d = 0; d < *depth; ++d)
+    if (failed(n.requireElements(0, d, ArrayRef(expected).take_front(lead))))
+      return failure();
   Value places = emit.materialize(indices);
   SmallVector<Value> limits, parts;
   for (const Dim &dim : data.shape)
