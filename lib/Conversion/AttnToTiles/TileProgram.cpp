@@ -10,28 +10,12 @@
 using namespace mlir;
 using namespace mlir::attn;
 
-/// The tensor behind transposes. With `lastStays`, the last dimension remains
-/// the last one of the source.
-static TensorView lookThrough(Value tensor, bool lastStays) {
-  TensorView view{tensor};
-  while (auto transpose = view.source.getDefiningOp<linalg::TransposeOp>()) {
-    ArrayRef<int64_t> permutation = transpose.getPermutation();
-    TensorView next{transpose.getInput()};
-    for (auto [i, dim] : llvm::enumerate(view.dims))
-      next.dims[i] = permutation[dim];
-    if (lastStays && next.dims[3] != 3)
-      break;
-    view = next;
-  }
-  return view;
-}
-
 TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
                          const ConvertAttnToTilesPassOptions &options)
-    : b(op.getLoc(), builder), math(b, op.getLoc()), op(op), options(options),
-      query(lookThrough(op.getQuery(), /*lastStays=*/false)),
-      key(lookThrough(op.getKey(), /*lastStays=*/false)),
-      value(lookThrough(op.getValue(), /*lastStays=*/true)) {
+    : TileBuilder(builder, op.getLoc()), op(op), options(options),
+      query(lookThroughTransposes(op.getQuery(), /*lastStays=*/false)),
+      key(lookThroughTransposes(op.getKey(), /*lastStays=*/false)),
+      value(lookThroughTransposes(op.getValue(), /*lastStays=*/true)) {
   auto size = [&](Value operand, const TensorView &view, int64_t dim) {
     int64_t known = cast<RankedTensorType>(operand.getType()).getDimSize(dim);
     if (!ShapedType::isDynamic(known))
@@ -47,7 +31,6 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
   valueDim = cast<RankedTensorType>(op.getValue().getType()).getDimSize(3);
   element = cast<FloatType>(
       cast<RankedTensorType>(op.getQuery().getType()).getElementType());
-  compute = b.getF32Type();
   if (auto known = op.getGroupSize())
     group = c(*known);
   else

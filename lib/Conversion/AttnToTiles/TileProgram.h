@@ -4,32 +4,14 @@
 #define ATTN_LIB_CONVERSION_ATTNTOTILES_TILEPROGRAM_H
 
 #include "KeyTiles.h"
+#include "TileBuilder.h"
 #include "attn/Conversion/Passes.h"
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Dialect/Utils/StructuredOpsUtils.h"
-#include "mlir/IR/ImplicitLocOpBuilder.h"
 
 namespace mlir::attn {
 
-/// A [B, H, S, D] tensor as it lies in memory: dimension `i` of the attention
-/// is dimension `dims[i]` of `source`.
-struct TensorView {
-  Value source;
-  SmallVector<int64_t, 4> dims = {0, 1, 2, 3};
-
-  /// `indices` of the attention in the order of the source.
-  template <typename T>
-  SmallVector<T> permute(ArrayRef<T> indices) const {
-    SmallVector<T> result(indices.size());
-    for (auto [i, dim] : llvm::enumerate(dims))
-      result[dim] = indices[i];
-    return result;
-  }
-};
-
 /// Builds the tile programs of one attention at the builder's place.
-class TileProgram {
+class TileProgram : TileBuilder {
 public:
   TileProgram(OpBuilder &builder, AttentionOp op,
               const ConvertAttnToTilesPassOptions &options);
@@ -62,7 +44,6 @@ private:
   struct Row {
     OpFoldResult head, row;
   };
-  using Body = llvm::function_ref<Value(ValueRange elements)>;
 
   // Parts shared by the programs (TileProgram.cpp).
   SmallVector<Value> buildPrefill(ValueRange destinations);
@@ -125,32 +106,12 @@ private:
   /// relative to it.
   Value finiteBase(Value maximum, Value other, OpFoldResult rows);
 
-  // Building blocks (TileBuilders.cpp).
-  Value empty(ArrayRef<OpFoldResult> shape, Type element);
-  Value fill(Value destination, double number);
-  Value generic(ArrayRef<Value> inputs, Value destination,
-                ArrayRef<ArrayRef<unsigned>> dims, unsigned loops,
-                unsigned reductions, Body body);
-  Value index(unsigned loop);
-  Value number(double value);
-  Value toCompute(Value element);
-  Value slice(Value source, ArrayRef<OpFoldResult> offsets,
-              ArrayRef<OpFoldResult> sizes, ArrayRef<int64_t> kept);
-  void insert(scf::ForallOp forall, Value tile, unsigned result,
-              ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes);
-  /// Runs `body` for each point of `bounds` in parallel.
-  scf::ForallOp forall(ArrayRef<OpFoldResult> bounds, ValueRange destinations,
-                       llvm::function_ref<void(scf::ForallOp)> body);
-  OpFoldResult c(int64_t value) { return math.constant(value); }
-
-  ImplicitLocOpBuilder b;
-  IndexMath math;
   AttentionOp op;
   const ConvertAttnToTilesPassOptions &options;
   TensorView query, key, value;
   OpFoldResult batches, heads, kvHeads, group, queryLen, kvLen;
   int64_t headDim, valueDim;
-  FloatType element, compute;
+  FloatType element;
   bool pairs;        ///< products of pairs of bf16
   double queryScale; ///< folded into the query tile
   double scoreScale; ///< applied to the products

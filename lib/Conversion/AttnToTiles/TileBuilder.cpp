@@ -1,6 +1,6 @@
-//===- TileBuilders.cpp - What tile programs are made of ------------------===//
+//===- TileBuilder.cpp - What tile programs are made of -------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "TileProgram.h"
+#include "TileBuilder.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
@@ -8,26 +8,40 @@
 using namespace mlir;
 using namespace mlir::attn;
 
-Value TileProgram::empty(ArrayRef<OpFoldResult> shape, Type element) {
+TensorView mlir::attn::lookThroughTransposes(Value tensor, bool lastStays) {
+  TensorView view{tensor};
+  while (auto transpose = view.source.getDefiningOp<linalg::TransposeOp>()) {
+    ArrayRef<int64_t> permutation = transpose.getPermutation();
+    TensorView next{transpose.getInput()};
+    for (auto [i, dim] : llvm::enumerate(view.dims))
+      next.dims[i] = permutation[dim];
+    if (lastStays && next.dims[3] != 3)
+      break;
+    view = next;
+  }
+  return view;
+}
+
+Value TileBuilder::empty(ArrayRef<OpFoldResult> shape, Type element) {
   return tensor::EmptyOp::create(b, shape, element);
 }
 
-Value TileProgram::number(double value) {
+Value TileBuilder::number(double value) {
   return arith::ConstantOp::create(b, b.getFloatAttr(compute, value));
 }
 
-Value TileProgram::fill(Value destination, double number) {
+Value TileBuilder::fill(Value destination, double number) {
   auto type = cast<RankedTensorType>(destination.getType());
   Value scalar = arith::ConstantOp::create(
       b, b.getFloatAttr(cast<FloatType>(type.getElementType()), number));
   return linalg::FillOp::create(b, scalar, destination).getResult(0);
 }
 
-Value TileProgram::index(unsigned loop) {
+Value TileBuilder::index(unsigned loop) {
   return linalg::IndexOp::create(b, loop);
 }
 
-Value TileProgram::toCompute(Value x) {
+Value TileBuilder::toCompute(Value x) {
   auto type = cast<FloatType>(x.getType());
   if (type.getWidth() < compute.getWidth())
     return arith::ExtFOp::create(b, compute, x);
@@ -38,7 +52,7 @@ Value TileProgram::toCompute(Value x) {
 
 /// `dims` lists, for each input and then the destination, the loop of each of
 /// its dimensions. The last `reductions` loops are reductions.
-Value TileProgram::generic(ArrayRef<Value> inputs, Value destination,
+Value TileBuilder::generic(ArrayRef<Value> inputs, Value destination,
                            ArrayRef<ArrayRef<unsigned>> dims, unsigned loops,
                            unsigned reductions, Body body) {
   SmallVector<AffineMap> maps;
@@ -63,7 +77,7 @@ Value TileProgram::generic(ArrayRef<Value> inputs, Value destination,
 }
 
 /// A slice that keeps only the dimensions `kept`.
-Value TileProgram::slice(Value source, ArrayRef<OpFoldResult> offsets,
+Value TileBuilder::slice(Value source, ArrayRef<OpFoldResult> offsets,
                          ArrayRef<OpFoldResult> sizes, ArrayRef<int64_t> kept) {
   auto type = cast<RankedTensorType>(source.getType());
   SmallVector<OpFoldResult> strides(offsets.size(), b.getIndexAttr(1));
@@ -76,7 +90,7 @@ Value TileProgram::slice(Value source, ArrayRef<OpFoldResult> offsets,
       sizes, strides);
 }
 
-void TileProgram::insert(scf::ForallOp forall, Value tile, unsigned result,
+void TileBuilder::insert(scf::ForallOp forall, Value tile, unsigned result,
                          ArrayRef<OpFoldResult> offsets,
                          ArrayRef<OpFoldResult> sizes) {
   OpBuilder::InsertionGuard guard(b);
@@ -88,7 +102,7 @@ void TileProgram::insert(scf::ForallOp forall, Value tile, unsigned result,
 }
 
 scf::ForallOp
-TileProgram::forall(ArrayRef<OpFoldResult> bounds, ValueRange destinations,
+TileBuilder::forall(ArrayRef<OpFoldResult> bounds, ValueRange destinations,
                     llvm::function_ref<void(scf::ForallOp)> body) {
   auto op = scf::ForallOp::create(b, bounds, destinations,
                                   /*mapping=*/std::nullopt);
