@@ -54,8 +54,8 @@ LogicalResult NodeImporter::requireElements(size_t i, int64_t dim,
   for (const Dim &place : places)
     count = count * place;
   std::string problem =
-      ("indices point into dimension " + Twine(dim) + " of its input '" +
-       node.inputs[i] + "', which has no elements")
+      ("dimension " + Twine(dim) + " of its input '" + node.inputs[i] +
+       "' has no elements, but some are used")
           .str();
   if (size.is(0) && emit.isAtLeast(count, Dim(1)))
     return invalid(problem);

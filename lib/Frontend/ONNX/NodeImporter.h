@@ -51,7 +51,7 @@ public:
   /// Checks that the first `count` inputs are there.
   LogicalResult require(size_t count);
   /// Checks, at run time if need be, that dimension `dim` of input `i` has
-  /// elements, unless no places of the shape `places` are looked up in it.
+  /// elements, unless `places`, a shape, holds none that could need them.
   LogicalResult requireElements(size_t i, int64_t dim, ArrayRef<Dim> places);
   /// A negative axis counts from the end; fails when out of range.
   FailureOr<int64_t> axis(int64_t value, int64_t rank);

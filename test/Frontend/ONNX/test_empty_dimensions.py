@@ -56,6 +56,18 @@ CASES = {
         " { y = ScatterND(x, i, u) }",
         [[(3, 3), (2, 1), (2, 3)], [(0, 3), (0, 1), (0, 3)]],
         [[(0, 3), (2, 1), (2, 3)]], "x"),
+    "pad": (
+        "g (float[n, m] x, int64[2] i) => (float[a, b] y)"
+        " { one = Constant<value = int64[2] {1, 1}>() pads = Concat<axis = 0>(i, one)"
+        " y = Pad<mode = \"edge\">(x, pads) }",
+        [[(2, 3), (2,)]],
+        [[(0, 3), (2,)], [(3, 0), (2,)]], "x"),
+    "resize": (
+        "g (float[1, n] x, int64[2] i) => (float[a, b] y)"
+        " { two = Constant<value = int64[2] {1, 4}>() sizes = Add(i, two)"
+        " y = Resize<mode = \"nearest\">(x, , , sizes) }",
+        [[(1, 2), (2,)]],
+        [[(1, 0), (2,)]], "x"),
     "loss": (
         "g (float[n, m] x, int64[k] i) => (float[a] y)"
         " { y = NegativeLogLikelihoodLoss<reduction = \"none\">(x, i) }",
@@ -136,4 +148,4 @@ def test_known_at_import(refused):
     message = refused(
         HEAD + "g (float[0, 3] x, int64[2] i) => (float[2, 3] y) { y = Gather(x, i) }"
     )
-    assert "dimension 0 of its input 'x', which has no elements" in message
+    assert "dimension 0 of its input 'x' has no elements" in message

@@ -141,6 +141,9 @@ static LogicalResult importPad(NodeImporter &n) {
   }
   if (isPlain)
     return n.result(emit.pad(x, low, high, fill));
+  for (int64_t d = 0; d < x.rank(); ++d)
+    if (failed(n.requireElements(0, d, shape)))
+      return failure();
   return n.result(gatherPadded(emit, x, low, shape, mode, fill));
 }
 
@@ -166,6 +169,9 @@ static LogicalResult importCenterCropPad(NodeImporter &n) {
     low[*axis] = missing - tooMuch;
     shape[*axis] = size;
   }
+  for (int64_t d = 0; d < x.rank(); ++d)
+    if (failed(n.requireElements(0, d, shape)))
+      return failure();
   Value zero = emit.scalarConstant(emit.elementType(x.dataType), 0);
   return n.result(gatherPadded(emit, x, low, shape, PadMode::Constant, zero));
 }

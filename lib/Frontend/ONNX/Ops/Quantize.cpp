@@ -50,6 +50,7 @@ static FailureOr<TensorValue> spread(NodeImporter &n, const TensorValue &v,
     if (expected.isConstant() && v.shape[i].isConstant() &&
         expected != v.shape[i])
       return n.invalid("its scale does not fit dimension " + Twine(i));
+    emit.requireEqual(v.shape[i], expected);
   }
   Value source = emit.materialize(v);
   Value limit = emit.indexValue(v.shape[*axis]);

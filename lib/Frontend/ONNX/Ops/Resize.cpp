@@ -431,6 +431,8 @@ static LogicalResult importResize(NodeImporter &n) {
                              std::to_string(least));
       taps = static_cast<int64_t>(wanted);
     }
+    if (failed(n.requireElements(0, work[k].axis, work[k].size)))
+      return failure();
     y = resample(emit, y, work[k], request, taps);
   }
   return n.result(y);
