@@ -222,6 +222,8 @@ class AttentionCase(Case):
         about 2 d; sums over K weights and values add 2 K u, exp, division and
         the rest a few u. All against the largest value.
         """
+        if self._compute in ("f16", "bf16"):
+            return self._narrow_tolerances(values, kept)
         u = ROUNDOFF[self._compute]
         query, key, value = (
             np.nan_to_num(np.abs(values[n]), nan=0, posinf=0) for n in "qkv"
@@ -244,3 +246,68 @@ class AttentionCase(Case):
         relative = np.expm1(2 * worst) + (2 * self.K + 16) * u
         underflow = self.K * TINY[self._compute]
         return largest * (relative + underflow), worst + (self.K + 16) * u
+
+    def _narrow_tolerances(self, values, kept):
+        """The same where u is so large that the bounds above say nothing.
+
+        Follows the operations of the decomposition one after the other: each
+        adds u times its result, sums add u times each partial sum. Errors d of
+        the logits, and of the differences to the maximum, change weights by
+        factors of at most exp(d); what all weights share cancels, so that a
+        value counts by its distance from the output. A sink is one more key,
+        with the value 0.
+        """
+        u = ROUNDOFF[self._compute]
+        query = values["q"][:, :, :, None]
+        key, value = (np.repeat(values[n], self.H // self.G, axis=1)[:, :, None] for n in "kv")
+        scale = self.scale if self.scale is not None else self.D**-0.5
+        parts = np.cumsum(query * key, axis=-1)
+        score = scale * parts[..., -1]
+        # Products of two rounded numbers, their sum, and the rounded scale.
+        error = 3 * u * np.abs(query * key).sum(-1) + u * np.abs(parts[..., 1:]).sum(-1)
+        error = abs(scale) * error + 2 * u * np.abs(score)
+
+        def add_bias():
+            nonlocal score, error
+            if self.bias:
+                score = score + values["bias"]
+                error = error + u * (np.abs(values["bias"]) + np.abs(score))
+
+        if self.bias_order == "before_softcap":
+            add_bias()
+        if self.softcap is not None:
+            ratio = score / self.softcap
+            error = error / self.softcap + 2 * u * np.abs(ratio)
+            steepest = 1 - np.tanh(np.maximum(np.abs(ratio) - error, 0)) ** 2
+            score = self.softcap * np.tanh(ratio)
+            error = self.softcap * steepest * error + 3 * u * np.abs(score)
+        if self.bias_order != "before_softcap":
+            add_bias()
+        score = np.where(kept, score, -np.inf)
+        value = np.broadcast_to(value, (*score.shape, self.V))
+        if self.sinks:
+            sink = np.broadcast_to(values["sinks"][None, :, None, None], (*score.shape[:3], 1))
+            score = np.concatenate([sink, score], axis=-1)
+            error = np.concatenate([u * np.abs(sink), error], axis=-1)
+            value = np.concatenate([np.zeros_like(value[..., :1, :]), value], axis=-2)
+        top = score.max(axis=-1, keepdims=True)
+        weight = np.exp(score - top)
+        total = weight.sum(-1, keepdims=True)
+        weight = weight / total
+        # The difference to the maximum and its power are rounded, too.
+        spread = np.where(weight > 0, score - top, 0)
+        error = np.where(weight > 0, error, 0) + u * np.abs(spread) + u
+        output = (weight[..., None] * value).sum(-2)
+        moved = (weight * np.expm1(error))[..., None] * np.abs(value - output[..., None, :])
+        of_sum = u * np.cumsum(weight, axis=-1)[..., 1:].sum(-1)
+        products = weight[..., None] * value
+        of_products = 2 * u * np.abs(products).sum(-2)
+        of_products += u * np.abs(np.cumsum(products, axis=-2)[..., 1:, :]).sum(-2)
+        row = moved.sum(-2) * np.exp(error.max(-1))[..., None] + of_products
+        row = row + np.abs(output) * (of_sum + u)[..., None]
+        underflow = score.shape[-1] * TINY[self._compute]
+        log = np.log(total[..., 0])
+        of_lse = (weight * error).sum(-1) + of_sum + u * np.abs(log)
+        of_lse += u * np.abs(log + top[..., 0])
+        # Errors of errors.
+        return 1.1 * (row.max(-1) + underflow), 1.1 * (of_lse + underflow)
