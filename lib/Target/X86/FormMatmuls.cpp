@@ -21,7 +21,10 @@ namespace {
 /// Whether `value` has the same elements at each call.
 bool isModelConstant(Value value) {
   Operation *op = value.getDefiningOp();
-  return op && isa<rt::WeightOp, arith::ConstantOp>(op);
+  while (isa_and_nonnull<tensor::ExpandShapeOp, tensor::CollapseShapeOp,
+                         tensor::CastOp>(op))
+    op = op->getOperand(0).getDefiningOp();
+  return isa_and_nonnull<rt::WeightOp, arith::ConstantOp>(op);
 }
 
 /// The source of `value` when it only exchanges the last two dimensions.
@@ -37,31 +40,84 @@ Value lookThroughTranspose(Value value) {
   return permutation[rank - 1] == rank - 2 ? op.getInput() : Value();
 }
 
-/// One operand of a product: [batch.., rows, columns], or the last two the
+/// One operand of a product: [leading.., rows, columns], or the last two the
 /// other way round.
 struct Side {
   Value value;
+  SmallVector<unsigned> leading; ///< loops of the leading dimensions
   bool isTransposed = false;
 };
 
-/// Checks that `map` is the batch dimensions in order and then `row` and
-/// `column` in either order.
-std::optional<bool> isTransposed(AffineMap map, ArrayRef<unsigned> batch,
-                                 unsigned row, unsigned column) {
-  if (map.getNumResults() != batch.size() + 2)
+/// Reads `map` as leading dimensions and then `row` and `column` in either
+/// order.
+std::optional<Side> readSide(Value value, AffineMap map, unsigned row,
+                             unsigned column) {
+  if (!map.isProjectedPermutation() || map.getNumResults() < 2)
     return std::nullopt;
-  for (auto [i, dim] : llvm::enumerate(batch))
-    if (map.getResult(i) != getAffineDimExpr(dim, map.getContext()))
-      return std::nullopt;
-  auto is = [&](unsigned i, unsigned dim) {
-    return map.getResult(batch.size() + i) ==
-           getAffineDimExpr(dim, map.getContext());
-  };
-  if (is(0, row) && is(1, column))
-    return false;
-  if (is(0, column) && is(1, row))
-    return true;
-  return std::nullopt;
+  Side side{value, {}, false};
+  for (unsigned i = 0; i + 2 < map.getNumResults(); ++i)
+    side.leading.push_back(map.getDimPosition(i));
+  unsigned first = map.getDimPosition(map.getNumResults() - 2);
+  unsigned second = map.getDimPosition(map.getNumResults() - 1);
+  side.isTransposed = first == column && second == row;
+  if (!side.isTransposed && (first != row || second != column))
+    return std::nullopt;
+  return side;
+}
+
+/// Gives `side` a unit dimension for each of `leading` that it lacks; fails
+/// when its own are in another order.
+LogicalResult addUnitDims(PatternRewriter &rewriter, Side &side,
+                          ArrayRef<unsigned> leading) {
+  if (side.leading == leading)
+    return success();
+  Location loc = side.value.getLoc();
+  SmallVector<ReassociationIndices> groups;
+  SmallVector<bool> isUnit;
+  size_t next = 0;
+  ReassociationIndices group;
+  for (unsigned dim : leading) {
+    bool isOwn = next < side.leading.size() && side.leading[next] == dim;
+    next += isOwn;
+    group.push_back(static_cast<int64_t>(isUnit.size()));
+    isUnit.push_back(!isOwn);
+    if (isOwn)
+      groups.push_back(std::exchange(group, {}));
+  }
+  if (next != side.leading.size())
+    return failure();
+  for (int i = 0; i < 2; ++i) {
+    group.push_back(static_cast<int64_t>(isUnit.size()));
+    isUnit.push_back(false);
+    groups.push_back(std::exchange(group, {}));
+  }
+  SmallVector<OpFoldResult> own =
+      tensor::getMixedSizes(rewriter, loc, side.value);
+  SmallVector<OpFoldResult> sizes;
+  SmallVector<int64_t> shape;
+  auto type = cast<RankedTensorType>(side.value.getType());
+  size_t taken = 0;
+  for (bool unit : isUnit) {
+    shape.push_back(unit ? 1 : type.getDimSize(taken));
+    sizes.push_back(unit ? OpFoldResult(rewriter.getIndexAttr(1)) : own[taken]);
+    taken += !unit;
+  }
+  side.value = tensor::ExpandShapeOp::create(
+      rewriter, loc, RankedTensorType::get(shape, type.getElementType()),
+      side.value, groups, sizes);
+  side.leading.assign(leading.begin(), leading.end());
+  return success();
+}
+
+/// [leading.., rows, columns] as one matrix.
+Value flattenRows(PatternRewriter &rewriter, Value value) {
+  int64_t rank = cast<RankedTensorType>(value.getType()).getRank();
+  SmallVector<ReassociationIndices> groups(2);
+  for (int64_t i = 0; i + 1 < rank; ++i)
+    groups[0].push_back(i);
+  groups[1].push_back(rank - 1);
+  return tensor::CollapseShapeOp::create(rewriter, value.getLoc(), value,
+                                         groups);
 }
 
 struct FormMatmul : OpInterfaceRewritePattern<linalg::LinalgOp> {
@@ -73,8 +129,7 @@ struct FormMatmul : OpInterfaceRewritePattern<linalg::LinalgOp> {
       return rewriter.notifyMatchFailure(op, "not a contraction");
     FailureOr<linalg::ContractionDimensions> dims =
         linalg::inferContractionDims(op);
-    if (failed(dims) || dims->m.size() != 1 || dims->n.size() != 1 ||
-        dims->k.size() != 1)
+    if (failed(dims) || dims->k.size() != 1)
       return rewriter.notifyMatchFailure(op, "not a matrix product");
     Value out = op.getDpsInits()[0];
     Type element = getElementTypeOrSelf(out);
@@ -83,25 +138,32 @@ struct FormMatmul : OpInterfaceRewritePattern<linalg::LinalgOp> {
         return rewriter.notifyMatchFailure(op, "mixed element types");
     if (!element.isF32() && !element.isBF16())
       return rewriter.notifyMatchFailure(op, "element type");
-    unsigned m = dims->m[0], n = dims->n[0], k = dims->k[0];
-    SmallVector<unsigned, 2> batch = dims->batch;
     SmallVector<AffineMap> maps = op.getIndexingMapsArray();
-    // The left side is the one that has the rows of the result.
-    auto cOrder = isTransposed(maps[2], batch, m, n);
-    if (!cOrder)
+    unsigned rank = maps[2].getNumResults();
+    if (rank < 2 || !maps[2].isProjectedPermutation() ||
+        op.getNumLoops() != rank + 1)
       return rewriter.notifyMatchFailure(op, "layout of the result");
-    unsigned left = 0;
-    if (*cOrder) {
-      std::swap(m, n);
-      left = 1;
+    SmallVector<unsigned> leading;
+    for (unsigned i = 0; i + 2 < rank; ++i)
+      leading.push_back(maps[2].getDimPosition(i));
+    unsigned m = maps[2].getDimPosition(rank - 2);
+    unsigned n = maps[2].getDimPosition(rank - 1), k = dims->k[0];
+    // The left side is the one that has the rows of the result.
+    std::optional<Side> a, b;
+    for (unsigned left : {0, 1}) {
+      a = readSide(op.getDpsInputs()[left], maps[left], m, k);
+      b = readSide(op.getDpsInputs()[1 - left], maps[1 - left], k, n);
+      if (a && b)
+        break;
     }
-    auto aOrder = isTransposed(maps[left], batch, m, k);
-    auto bOrder = isTransposed(maps[1 - left], batch, k, n);
-    if (!aOrder || !bOrder)
+    if (!a || !b)
       return rewriter.notifyMatchFailure(op, "layout of an operand");
-    Side a{op.getDpsInputs()[left], *aOrder};
-    Side b{op.getDpsInputs()[1 - left], *bOrder};
-    for (Side *side : {&a, &b})
+    bool isFlat = rank > 2 && b->leading.empty() && a->leading == leading &&
+                  !a->isTransposed;
+    if (!isFlat && (failed(addUnitDims(rewriter, *a, leading)) ||
+                    failed(addUnitDims(rewriter, *b, leading))))
+      return rewriter.notifyMatchFailure(op, "order of the batch dimensions");
+    for (Side *side : {&*a, &*b})
       if (Value source = lookThroughTranspose(side->value)) {
         side->value = source;
         side->isTransposed = !side->isTransposed;
@@ -112,9 +174,26 @@ struct FormMatmul : OpInterfaceRewritePattern<linalg::LinalgOp> {
       out = fill.output();
       accumulates = false;
     }
-    rewriter.replaceOpWithNewOp<rt::MatmulOp>(
-        op, out.getType(), a.value, b.value, /*bias=*/Value(), out, "none",
-        a.isTransposed, b.isTransposed, isModelConstant(b.value), accumulates);
+    Location loc = op.getLoc();
+    Value init = out;
+    if (isFlat) {
+      a->value = flattenRows(rewriter, a->value);
+      init = flattenRows(rewriter, out);
+    }
+    Value product = rt::MatmulOp::create(
+                        rewriter, loc, init.getType(), a->value, b->value,
+                        /*bias=*/Value(), init, "none", a->isTransposed,
+                        b->isTransposed, isModelConstant(b->value), accumulates)
+                        .getResult();
+    if (isFlat) {
+      SmallVector<ReassociationIndices> groups =
+          init.getDefiningOp<tensor::CollapseShapeOp>()
+              .getReassociationIndices();
+      product = tensor::ExpandShapeOp::create(
+          rewriter, loc, out.getType(), product, groups,
+          tensor::getMixedSizes(rewriter, loc, out));
+    }
+    rewriter.replaceOp(op, product);
     return success();
   }
 };

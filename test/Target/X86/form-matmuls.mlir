@@ -83,3 +83,38 @@ func.func @integers(%a: tensor<2x8xi32>, %b: tensor<8x4xi32>, %c: tensor<2x4xi32
   %p = linalg.matmul ins(%a, %b : tensor<2x8xi32>, tensor<8x4xi32>) outs(%c : tensor<2x4xi32>) -> tensor<2x4xi32>
   return %p : tensor<2x4xi32>
 }
+
+// -----
+
+#a = affine_map<(b, s, m, n, k) -> (b, s, m, k)>
+#w = affine_map<(b, s, m, n, k) -> (k, n)>
+#o = affine_map<(b, s, m, n, k) -> (b, s, m, n)>
+
+// One matrix for all batches: their rows are those of one large product.
+// CHECK-LABEL: func.func @one_right_side
+//  CHECK-SAME:   (%[[A:.*]]: tensor<?x3x4x8xf32>, %[[B:.*]]: tensor<8x5xf32>
+//       CHECK:   %[[FLAT:.*]] = tensor.collapse_shape %[[A]] {{\[\[}}0, 1, 2], [3]]
+//       CHECK:   %[[P:.*]] = attn_rt.matmul none ins(%[[FLAT]], %[[B]] :
+//       CHECK:   tensor.expand_shape %[[P]] {{\[\[}}0, 1, 2], [3]]
+func.func @one_right_side(%a: tensor<?x3x4x8xf32>, %b: tensor<8x5xf32>, %c: tensor<?x3x4x5xf32>) -> tensor<?x3x4x5xf32> {
+  %p = linalg.contract indexing_maps = [#a, #w, #o] ins(%a, %b : tensor<?x3x4x8xf32>, tensor<8x5xf32>)
+      outs(%c : tensor<?x3x4x5xf32>) -> tensor<?x3x4x5xf32>
+  return %p : tensor<?x3x4x5xf32>
+}
+
+// -----
+
+#a = affine_map<(b, h, m, n, k) -> (b, h, m, k)>
+#w = affine_map<(b, h, m, n, k) -> (h, k, n)>
+#o = affine_map<(b, h, m, n, k) -> (b, h, m, n)>
+
+// A batch dimension that one side lacks has size 1 there.
+// CHECK-LABEL: func.func @batch_of_one_side
+//  CHECK-SAME:   (%[[A:.*]]: tensor<?x3x4x8xf32>, %[[B:.*]]: tensor<3x8x5xf32>
+//       CHECK:   %[[WIDE:.*]] = tensor.expand_shape %[[B]] {{\[\[}}0, 1], [2], [3]] output_shape [1, 3, 8, 5]
+//       CHECK:   attn_rt.matmul none ins(%[[A]], %[[WIDE]] :
+func.func @batch_of_one_side(%a: tensor<?x3x4x8xf32>, %b: tensor<3x8x5xf32>, %c: tensor<?x3x4x5xf32>) -> tensor<?x3x4x5xf32> {
+  %p = linalg.contract indexing_maps = [#a, #w, #o] ins(%a, %b : tensor<?x3x4x8xf32>, tensor<3x8x5xf32>)
+      outs(%c : tensor<?x3x4x5xf32>) -> tensor<?x3x4x5xf32>
+  return %p : tensor<?x3x4x5xf32>
+}
