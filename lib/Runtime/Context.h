@@ -19,6 +19,8 @@ public:
   ~Allocator();
 
   void *allocate(int64_t bytes);
+  /// A block that lives as long as this allocator.
+  void *allocatePersistent(int64_t bytes);
   /// Frees a block of any allocator, or a disowned one; null does nothing.
   static void release(void *block);
 
@@ -38,6 +40,7 @@ private:
   std::mutex mutex;
   Header *live = nullptr;
   std::map<int64_t, std::vector<Header *>> kept;
+  std::vector<void *> persistent;
   int64_t held = 0, peak = 0, run = 0;
 };
 
@@ -49,7 +52,7 @@ struct Weight {
   void *copy = nullptr;  ///< made on demand when `address` is not aligned
 };
 
-class MatmulCache;
+struct LibraryCaches;
 
 /// Everything that generated code reaches through `attn_rt_*` functions.
 struct Context {
@@ -57,11 +60,13 @@ struct Context {
   ~Context();
 
   std::vector<Weight> weights;
-  std::unique_ptr<MatmulCache> matmuls; ///< primitives and packed weights
-  int32_t threads = 0;                  ///< 0 means every processor
+  std::unique_ptr<LibraryCaches> library; ///< made at the first call
+  int32_t threads = 0;                    ///< 0 means every processor
   Allocator allocator;
   std::string failure;       ///< message of attn_rt_fail
   std::jmp_buf failurePoint; ///< where attn_rt_fail continues
+
+  LibraryCaches &libraryCaches();
 };
 
 /// Makes `context` the one that generated code on this thread sees, and its
@@ -104,6 +109,8 @@ void attn_rt_parallel_for(void (*body)(int64_t, int64_t, void *), int64_t n,
                           void *data);
 /// A matrix product; `words` is described in MatmulCall.h.
 void attn_rt_matmul(const int64_t *words);
+/// A convolution; `words` is described in ConvCall.h.
+void attn_rt_conv(const int64_t *words);
 }
 
 #endif // ATTN_LIB_RUNTIME_CONTEXT_H

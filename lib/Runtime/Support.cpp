@@ -1,8 +1,8 @@
 //===- Support.cpp - Memory, weights and failures of generated code -------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Context.h"
+#include "LibraryCaches.h"
 #include "OpenMP.h"
-#include "SupportMatmul.h"
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
@@ -35,6 +35,8 @@ static int64_t sizeClass(int64_t bytes) {
 Allocator::~Allocator() {
   run = -1;
   endRun();
+  for (void *block : persistent)
+    std::free(block);
 }
 
 void *Allocator::allocate(int64_t bytes) {
@@ -60,6 +62,18 @@ void *Allocator::allocate(int64_t bytes) {
     live->previous = header;
   live = header;
   return header->block();
+}
+
+void *Allocator::allocatePersistent(int64_t bytes) {
+  int64_t size = (bytes + blockAlignment - 1) / blockAlignment * blockAlignment;
+  void *block = std::aligned_alloc(blockAlignment, size);
+  std::lock_guard<std::mutex> lock(mutex);
+  if (block) {
+    persistent.push_back(block);
+    held += size;
+    peak = std::max(peak, held);
+  }
+  return block;
 }
 
 void Allocator::unlink(Header *header) {
@@ -118,6 +132,12 @@ void Allocator::endRun() {
 
 Context::Context() = default;
 Context::~Context() = default;
+
+LibraryCaches &Context::libraryCaches() {
+  if (!library)
+    library = std::make_unique<LibraryCaches>();
+  return *library;
+}
 
 static thread_local Context *threadContext = nullptr;
 static thread_local std::jmp_buf *workerFailurePoint = nullptr;

@@ -4,18 +4,15 @@
 #define ATTN_LIB_RUNTIME_SUPPORTMATMUL_H
 
 #include "MatmulCall.h"
-#include <map>
-#include <oneapi/dnnl/dnnl.hpp>
-#include <vector>
+#include "SupportLibrary.h"
 
 namespace attn::rt {
 
-/// Primitives of the shapes met so far, and constant right sides in the layout
-/// that oneDNN prefers. Belongs to one module.
+/// Primitives of the shapes met so far. Belongs to one module.
 class MatmulCache {
 public:
   /// Carries out a call; throws dnnl::error.
-  void run(const int64_t *words);
+  void run(const int64_t *words, PackedWeights &packed);
 
 private:
   struct Primitive {
@@ -26,10 +23,10 @@ private:
 
   const Primitive &find(const struct MatmulProblem &problem,
                         const dnnl::memory::desc &weights);
-  const dnnl::memory &pack(const struct MatmulProblem &problem);
+  const dnnl::memory &pack(const struct MatmulProblem &problem,
+                           PackedWeights &packed);
 
   std::map<Key, Primitive> primitives;
-  std::map<Key, dnnl::memory> packed;
 };
 
 } // namespace attn::rt

@@ -1,6 +1,6 @@
 //===- FormMatmuls.cpp - Matrix products for the runtime's library --------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "ScalarFunction.h"
+#include "Epilogue.h"
 #include "attn/Dialect/Runtime/IR/RuntimeDialect.h"
 #include "attn/Target/X86/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -17,15 +17,6 @@ namespace mlir::attn {
 #include "attn/Target/X86/Passes.h.inc"
 
 namespace {
-
-/// Whether `value` has the same elements at each call.
-bool isModelConstant(Value value) {
-  Operation *op = value.getDefiningOp();
-  while (isa_and_nonnull<tensor::ExpandShapeOp, tensor::CollapseShapeOp,
-                         tensor::CastOp>(op))
-    op = op->getOperand(0).getDefiningOp();
-  return isa_and_nonnull<rt::WeightOp, arith::ConstantOp>(op);
-}
 
 /// The source of `value` when it only exchanges the last two dimensions.
 Value lookThroughTranspose(Value value) {
@@ -230,39 +221,21 @@ struct FuseBias : OpRewritePattern<linalg::GenericOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(linalg::GenericOp op,
                                 PatternRewriter &rewriter) const override {
-    if (!op.hasPureTensorSemantics() ||
-        op.getNumParallelLoops() != op.getNumLoops())
+    if (!isElementwise(op))
       return rewriter.notifyMatchFailure(op, "not elementwise");
     for (OpOperand *operand : op.getDpsInputOperands()) {
-      AffineMap map = op.getMatchingIndexingMap(operand);
       rt::MatmulOp product = findProduct(operand->get());
-      if (!isPlainProduct(product) || product.getBias() || !map.isIdentity())
+      if (!isPlainProduct(product) || product.getBias())
         continue;
-      BlockArgument value = op.getMatchingBlockArgument(operand);
-      if (!value.hasOneUse())
+      std::optional<BiasAddition> found =
+          findBias(op, operand, op.getNumLoops() - 1);
+      if (!found)
         continue;
-      auto add = dyn_cast<arith::AddFOp>(*value.user_begin());
-      if (!add)
-        continue;
-      auto other = dyn_cast<BlockArgument>(
-          add.getLhs() == value ? add.getRhs() : add.getLhs());
-      if (!other || other == value ||
-          other.getArgNumber() >= op.getNumDpsInputs())
-        continue;
-      OpOperand *bias = op.getDpsInputOperand(other.getArgNumber());
-      auto type = cast<RankedTensorType>(bias->get().getType());
-      AffineMap biasMap = op.getMatchingIndexingMap(bias);
-      if (type.getRank() != 1 || !type.getElementType().isF32() ||
-          biasMap.getResult(0) !=
-              getAffineDimExpr(op.getNumLoops() - 1, getContext()) ||
-          !isModelConstant(bias->get()))
-        continue;
-      Operation *constant = bias->get().getDefiningOp();
       rewriter.setInsertionPoint(product);
-      Value copy = rewriter.clone(*constant)->getResult(0);
+      Value bias = cloneBias(rewriter, found->bias->get());
       rewriter.modifyOpInPlace(product,
-                               [&] { product.getBiasMutable().assign(copy); });
-      rewriter.replaceOp(add, value);
+                               [&] { product.getBiasMutable().assign(bias); });
+      rewriter.replaceOp(found->add, found->value);
       return success();
     }
     return rewriter.notifyMatchFailure(op, "no product with a bias");
@@ -275,28 +248,12 @@ struct FuseActivation : OpRewritePattern<linalg::GenericOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(linalg::GenericOp op,
                                 PatternRewriter &rewriter) const override {
-    if (!op.hasPureTensorSemantics() || op.getNumDpsInits() != 1 ||
-        op.getNumParallelLoops() != op.getNumLoops() ||
-        !op.getMatchingIndexingMap(op.getDpsInitOperand(0)).isIdentity())
-      return rewriter.notifyMatchFailure(op, "not elementwise");
-    OpOperand *operand = nullptr;
-    for (OpOperand *input : op.getDpsInputOperands())
-      if (!op.getMatchingBlockArgument(input).use_empty()) {
-        if (operand)
-          return rewriter.notifyMatchFailure(op, "several operands");
-        operand = input;
-      }
-    if (!operand || !op.getMatchingIndexingMap(operand).isIdentity() ||
-        operand->get().getType() != op.getResultTypes()[0])
-      return rewriter.notifyMatchFailure(op, "not of one operand");
+    auto [operand, activation] = findActivation(op);
+    if (!operand)
+      return rewriter.notifyMatchFailure(op, "not a known activation");
     rt::MatmulOp product = findProduct(operand->get());
     if (!isPlainProduct(product))
       return rewriter.notifyMatchFailure(op, "not after a product");
-    StringRef activation =
-        recognizeActivation(op.getBody()->getTerminator()->getOperand(0),
-                            op.getMatchingBlockArgument(operand));
-    if (activation.empty())
-      return rewriter.notifyMatchFailure(op, "not a known activation");
     rewriter.modifyOpInPlace(product,
                              [&] { product.setActivation(activation); });
     rewriter.replaceOp(op, operand->get());

@@ -1,5 +1,6 @@
 //===- LowerRuntime.cpp - attn_rt operations become calls -----------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "../../Runtime/ConvCall.h"
 #include "../../Runtime/MatmulCall.h"
 #include "attn/Dialect/Runtime/IR/RuntimeDialect.h"
 #include "attn/Runtime/attn_runtime.h"
@@ -83,6 +84,86 @@ struct CollapseToReinterpret : OpRewritePattern<memref::CollapseShapeOp> {
   }
 };
 
+/// The words that describe a call, which lie on the stack.
+struct CallWords {
+  CallWords(Operation *op, int64_t size) : builder(op), loc(op->getLoc()) {
+    OpBuilder::InsertionGuard guard(builder);
+    auto function = op->getParentOfType<func::FuncOp>();
+    builder.setInsertionPointToStart(&function.getBody().front());
+    words = memref::AllocaOp::create(
+        builder, loc, MemRefType::get({size}, builder.getI64Type()),
+        builder.getI64IntegerAttr(64));
+  }
+
+  void push(int64_t value) { push(builder.getI64IntegerAttr(value)); }
+
+  void push(OpFoldResult value) {
+    Value word;
+    if (auto constant = getConstantIntValue(value))
+      word = arith::ConstantIntOp::create(builder, loc, *constant, 64);
+    else
+      word = arith::IndexCastOp::create(builder, loc, builder.getI64Type(),
+                                        cast<Value>(value));
+    Value index = arith::ConstantIndexOp::create(builder, loc, next++);
+    memref::StoreOp::create(builder, loc, word, words, ValueRange{index});
+  }
+
+  void pushAddress(Value buffer, OpFoldResult offset) {
+    auto element = cast<MemRefType>(buffer.getType()).getElementType();
+    AffineExpr s0, s1;
+    bindSymbols(builder.getContext(), s0, s1);
+    Value address =
+        memref::ExtractAlignedPointerAsIndexOp::create(builder, loc, buffer);
+    push(affine::makeComposedFoldedAffineApply(
+        builder, loc, s0 + s1 * (element.getIntOrFloatBitWidth() / 8),
+        {address, offset}));
+  }
+
+  /// Zero for an operand that is not there.
+  void pushAddress(Value buffer) {
+    if (!buffer)
+      return push(0);
+    auto metadata =
+        memref::ExtractStridedMetadataOp::create(builder, loc, buffer);
+    pushAddress(buffer, metadata.getConstifiedMixedOffset());
+  }
+
+  /// Element type, address, sizes and strides; of a transposed one the last
+  /// two dimensions are exchanged.
+  void pushTensor(Value buffer, bool isTransposed = false) {
+    auto type = cast<MemRefType>(buffer.getType());
+    push(type.getElementType().isBF16() ? ATTN_RT_BFLOAT16 : ATTN_RT_FLOAT32);
+    auto metadata =
+        memref::ExtractStridedMetadataOp::create(builder, loc, buffer);
+    pushAddress(buffer, metadata.getConstifiedMixedOffset());
+    SmallVector<OpFoldResult> sizes = metadata.getConstifiedMixedSizes();
+    SmallVector<OpFoldResult> strides = metadata.getConstifiedMixedStrides();
+    if (isTransposed) {
+      int64_t rank = type.getRank();
+      std::swap(sizes[rank - 1], sizes[rank - 2]);
+      std::swap(strides[rank - 1], strides[rank - 2]);
+    }
+    for (OpFoldResult size : sizes)
+      push(size);
+    for (OpFoldResult stride : strides)
+      push(stride);
+  }
+
+  Value getAddress() {
+    Value address = arith::IndexCastOp::create(
+        builder, loc, builder.getI64Type(),
+        memref::ExtractAlignedPointerAsIndexOp::create(builder, loc, words));
+    return LLVM::IntToPtrOp::create(
+        builder, loc, LLVM::LLVMPointerType::get(builder.getContext()),
+        address);
+  }
+
+  OpBuilder builder;
+  Location loc;
+  Value words;
+  int64_t next = 0;
+};
+
 struct AttnLowerRuntimePass final
     : impl::AttnLowerRuntimePassBase<AttnLowerRuntimePass> {
   void runOnOperation() override {
@@ -95,6 +176,10 @@ struct AttnLowerRuntimePass final
     SmallVector<rt::MatmulOp> products;
     module.walk([&](rt::MatmulOp op) { products.push_back(op); });
     for (rt::MatmulOp op : products)
+      lower(op);
+    SmallVector<rt::ConvOp> convolutions;
+    module.walk([&](rt::ConvOp op) { convolutions.push_back(op); });
+    for (rt::ConvOp op : convolutions)
       lower(op);
     SmallVector<cf::AssertOp> assertions;
     module.walk([&](cf::AssertOp op) { assertions.push_back(op); });
@@ -164,82 +249,53 @@ struct AttnLowerRuntimePass final
 
   /// The argument is an array of words; see MatmulCall.h.
   void lower(rt::MatmulOp op) {
-    OpBuilder builder(op);
-    Location loc = op.getLoc();
-    auto type = cast<MemRefType>(op.getOut().getType());
-    int64_t rank = type.getRank();
     using ::attn::rt::MatmulCall;
-    auto function = op->getParentOfType<func::FuncOp>();
-    builder.setInsertionPointToStart(&function.getBody().front());
-    auto wordsType =
-        MemRefType::get({MatmulCall::numWords(rank)}, builder.getI64Type());
-    Value words = memref::AllocaOp::create(builder, loc, wordsType,
-                                           builder.getI64IntegerAttr(64));
-    builder.setInsertionPoint(op);
-    int64_t next = 0;
-    auto push = [&](OpFoldResult value) {
-      Value word;
-      if (auto constant = getConstantIntValue(value))
-        word = arith::ConstantIntOp::create(builder, loc, *constant, 64);
-      else
-        word = arith::IndexCastOp::create(builder, loc, builder.getI64Type(),
-                                          cast<Value>(value));
-      Value index = arith::ConstantIndexOp::create(builder, loc, next++);
-      memref::StoreOp::create(builder, loc, word, words, ValueRange{index});
-    };
-    auto pushConstant = [&](int64_t value) {
-      push(builder.getI64IntegerAttr(value));
-    };
-    auto pushAddress = [&](Value buffer, OpFoldResult offset) {
-      auto element = cast<MemRefType>(buffer.getType()).getElementType();
-      AffineExpr s0, s1;
-      bindSymbols(&getContext(), s0, s1);
-      Value address =
-          memref::ExtractAlignedPointerAsIndexOp::create(builder, loc, buffer);
-      push(affine::makeComposedFoldedAffineApply(
-          builder, loc, s0 + s1 * (element.getIntOrFloatBitWidth() / 8),
-          {address, offset}));
-    };
-    pushConstant((op.getConstantB() ? MatmulCall::BIsConstant : 0) |
-                 (op.getAccumulate() ? MatmulCall::Accumulates : 0));
-    ArrayRef<StringRef> known = rt::getKnownActivations();
-    pushConstant(llvm::find(known, op.getActivation()) - known.begin());
-    pushConstant(rank);
-    std::pair<Value, bool> operands[] = {{op.getA(), op.getTransposeA()},
-                                         {op.getB(), op.getTransposeB()},
-                                         {op.getOut(), false}};
-    for (auto [buffer, isTransposed] : operands) {
-      bool isBF16 =
-          cast<MemRefType>(buffer.getType()).getElementType().isBF16();
-      pushConstant(isBF16 ? ATTN_RT_BFLOAT16 : ATTN_RT_FLOAT32);
-      auto metadata =
-          memref::ExtractStridedMetadataOp::create(builder, loc, buffer);
-      pushAddress(buffer, metadata.getConstifiedMixedOffset());
-      SmallVector<OpFoldResult> sizes = metadata.getConstifiedMixedSizes();
-      SmallVector<OpFoldResult> strides = metadata.getConstifiedMixedStrides();
-      if (isTransposed) {
-        std::swap(sizes[rank - 1], sizes[rank - 2]);
-        std::swap(strides[rank - 1], strides[rank - 2]);
-      }
-      llvm::for_each(sizes, push);
-      llvm::for_each(strides, push);
-    }
-    if (op.getBias())
-      pushAddress(op.getBias(), memref::ExtractStridedMetadataOp::create(
-                                    builder, loc, op.getBias())
-                                    .getConstifiedMixedOffset());
-    else
-      pushConstant(0);
-    auto pointer = LLVM::LLVMPointerType::get(&getContext());
-    func::FuncOp call =
-        declare("attn_rt_matmul", builder.getFunctionType({pointer}, {}));
-    Value address = arith::IndexCastOp::create(
-        builder, loc, builder.getI64Type(),
-        memref::ExtractAlignedPointerAsIndexOp::create(builder, loc, words));
-    func::CallOp::create(
-        builder, loc, call,
-        ValueRange{LLVM::IntToPtrOp::create(builder, loc, pointer, address)});
+    int64_t rank = cast<MemRefType>(op.getOut().getType()).getRank();
+    CallWords words(op, MatmulCall::numWords(rank));
+    words.push((op.getConstantB() ? MatmulCall::BIsConstant : 0) |
+               (op.getAccumulate() ? MatmulCall::Accumulates : 0));
+    words.push(activationNumber(op.getActivation()));
+    words.push(rank);
+    words.pushTensor(op.getA(), op.getTransposeA());
+    words.pushTensor(op.getB(), op.getTransposeB());
+    words.pushTensor(op.getOut());
+    words.pushAddress(op.getBias());
+    call("attn_rt_matmul", words);
     op.erase();
+  }
+
+  /// See ConvCall.h.
+  void lower(rt::ConvOp op) {
+    using ::attn::rt::ConvCall;
+    int64_t rank = cast<MemRefType>(op.getOut().getType()).getRank();
+    CallWords words(op, ConvCall::numWords(rank));
+    words.push(op.getConstantW() ? ConvCall::WIsConstant : 0);
+    words.push(activationNumber(op.getActivation()));
+    words.push(rank);
+    words.push(static_cast<int64_t>(op.getGroups()));
+    words.pushTensor(op.getX());
+    words.pushTensor(op.getW());
+    words.pushTensor(op.getOut());
+    words.pushAddress(op.getBias());
+    for (ArrayRef<int64_t> list : {op.getStrides(), op.getDilations(),
+                                   op.getPadsLow(), op.getPadsHigh()})
+      for (int64_t value : list)
+        words.push(value);
+    call("attn_rt_conv", words);
+    op.erase();
+  }
+
+  static int64_t activationNumber(StringRef activation) {
+    ArrayRef<StringRef> known = rt::getKnownActivations();
+    return llvm::find(known, activation) - known.begin();
+  }
+
+  void call(StringRef name, CallWords &words) {
+    auto pointer = LLVM::LLVMPointerType::get(&getContext());
+    func::FuncOp function =
+        declare(name, words.builder.getFunctionType({pointer}, {}));
+    func::CallOp::create(words.builder, words.loc, function,
+                         ValueRange{words.getAddress()});
   }
 
   unsigned numMessages = 0;

@@ -31,8 +31,10 @@ void mlir::attn::buildX86TensorPipeline(OpPassManager &pm,
   // Before fusion, which would merge reshapes into products, and after it,
   // when a bias and an activation are one operation.
   function.addPass(createAttnFormMatmulsPass());
+  function.addPass(createAttnFormConvolutionsPass());
   function.addPass(createLinalgElementwiseOpFusionPass());
   function.addPass(createAttnFormMatmulsPass());
+  function.addPass(createAttnFormConvolutionsPass());
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
   pm.addPass(createAttnLowerWeightsPass());

@@ -41,6 +41,30 @@ def AttnFormMatmulsPass : Pass<"attn-form-matmuls", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::mlir::attn::rt::AttnRTDialect"];
 }
 
+def AttnFormConvolutionsPass
+    : Pass<"attn-form-convolutions", "::mlir::func::FuncOp"> {
+  let summary = "give convolutions to the runtime's library";
+  let description = [{
+    Pre:  `linalg` on tensors, before `attn-lower-weights`.
+    Post: convolutions over one to three dimensions, with channels first and
+          with or without groups, of f32 or of bf16 into f32, are
+          `attn_rt.conv` if they start from zero. Zero padding of the input, a
+          bias that is a model constant and an activation move into them.
+
+    ```mlir
+    func.func @conv(%x: tensor<1x3x8x8xf32>, %w: tensor<4x3x3x3xf32>) -> tensor<1x4x6x6xf32> {
+      %zero = arith.constant 0.0 : f32
+      %empty = tensor.empty() : tensor<1x4x6x6xf32>
+      %init = linalg.fill ins(%zero : f32) outs(%empty : tensor<1x4x6x6xf32>) -> tensor<1x4x6x6xf32>
+      %y = linalg.conv_2d_nchw_fchw ins(%x, %w : tensor<1x3x8x8xf32>, tensor<4x3x3x3xf32>)
+        outs(%init : tensor<1x4x6x6xf32>) -> tensor<1x4x6x6xf32>
+      return %y : tensor<1x4x6x6xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::attn::rt::AttnRTDialect"];
+}
+
 def AttnLowerRowsPass : Pass<"attn-lower-rows", "::mlir::func::FuncOp"> {
   let summary = "fuse neighbouring linalg operations into vector loops over rows";
   let description = [{

@@ -11,18 +11,22 @@ using namespace mlir::bufferization;
 
 namespace {
 
-struct MatmulModel
-    : DstBufferizableOpInterfaceExternalModel<MatmulModel, MatmulOp> {
+/// An operation that writes its last operand.
+template <typename OpTy>
+struct CallModel
+    : DstBufferizableOpInterfaceExternalModel<CallModel<OpTy>, OpTy> {
   bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
                               const AnalysisState &) const {
-    auto matmul = cast<MatmulOp>(op);
-    return !matmul.isDpsInit(&operand) || matmul.getAccumulate();
+    auto call = cast<OpTy>(op);
+    if constexpr (std::is_same_v<OpTy, MatmulOp>)
+      if (call.getAccumulate())
+        return true;
+    return !call.isDpsInit(&operand);
   }
 
   LogicalResult bufferize(Operation *op, RewriterBase &rewriter,
                           const BufferizationOptions &options,
                           BufferizationState &state) const {
-    auto matmul = cast<MatmulOp>(op);
     rewriter.setInsertionPoint(op);
     SmallVector<Value> buffers;
     for (Value operand : op->getOperands()) {
@@ -37,7 +41,7 @@ struct MatmulModel
     created.addAttributes(op->getAttrDictionary().getValue());
     created.propertiesAttr = op->getPropertiesAsAttribute();
     rewriter.create(created);
-    replaceOpWithBufferizedValues(rewriter, matmul, out);
+    replaceOpWithBufferizedValues(rewriter, op, out);
     return success();
   }
 };
@@ -46,6 +50,7 @@ struct MatmulModel
 
 void mlir::attn::rt::registerBufferizationModels(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, AttnRTDialect *) {
-    MatmulOp::attachInterface<MatmulModel>(*context);
+    MatmulOp::attachInterface<CallModel<MatmulOp>>(*context);
+    ConvOp::attachInterface<CallModel<ConvOp>>(*context);
   });
 }

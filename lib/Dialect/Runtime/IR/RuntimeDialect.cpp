@@ -79,11 +79,28 @@ void MatmulOp::getEffects(
                        SideEffects::DefaultResource::get());
 }
 
+static LogicalResult verifyActivation(Operation *op, StringRef activation) {
+  if (llvm::is_contained(getKnownActivations(), activation))
+    return success();
+  return op->emitOpError("expects one of the activations ")
+         << llvm::join(getKnownActivations(), ", ") << ", but it is "
+         << activation;
+}
+
+/// Results exist on tensors only, and have the type of `out`.
+static LogicalResult verifyResult(Operation *op, Value out, Value result) {
+  if (isa<TensorType>(out.getType()) != static_cast<bool>(result))
+    return op->emitOpError(
+        "expects a result with tensors and none with buffers");
+  if (result && result.getType() != out.getType())
+    return op->emitOpError("expects a result of the type of 'out', ")
+           << out.getType() << ", but it is " << result.getType();
+  return success();
+}
+
 LogicalResult MatmulOp::verify() {
-  if (!llvm::is_contained(getKnownActivations(), getActivation()))
-    return emitOpError("expects one of the activations ")
-           << llvm::join(getKnownActivations(), ", ") << ", but it is "
-           << getActivation();
+  if (failed(verifyActivation(*this, getActivation())))
+    return failure();
   auto a = cast<ShapedType>(getA().getType());
   auto b = cast<ShapedType>(getB().getType());
   auto out = cast<ShapedType>(getOut().getType());
@@ -95,11 +112,8 @@ LogicalResult MatmulOp::verify() {
   if (a.getRank() != rank || b.getRank() != rank)
     return emitOpError("expects operands of one rank, but they have ")
            << a.getRank() << ", " << b.getRank() << " and " << rank;
-  if (isa<TensorType>(out) != static_cast<bool>(getResult()))
-    return emitOpError("expects a result with tensors and none with buffers");
-  if (getResult() && getResult().getType() != getOut().getType())
-    return emitOpError("expects a result of the type of 'out', ")
-           << getOut().getType() << ", but it is " << getResult().getType();
+  if (failed(verifyResult(*this, getOut(), getResult())))
+    return failure();
   if (getAccumulate() && (getBias() || getActivation() != "none"))
     return emitOpError("expects neither bias nor activation with accumulate");
   auto check = [&](const char *what, ShapedType x, int64_t i, ShapedType y,
@@ -123,6 +137,91 @@ LogicalResult MatmulOp::verify() {
     if (!type.hasRank() || type.getRank() != 1)
       return emitOpError("expects a bias of rank 1, but it is ") << type;
     return check("N", type, 0, out, rank - 1);
+  }
+  return success();
+}
+
+MutableOperandRange ConvOp::getDpsInitsMutable() { return getOutMutable(); }
+
+void ConvOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  if (!isa<MemRefType>(getOut().getType()))
+    return;
+  for (OpOperand &operand : getOperation()->getOpOperands())
+    if (operand.get() != getOut())
+      effects.emplace_back(MemoryEffects::Read::get(), &operand,
+                           SideEffects::DefaultResource::get());
+  effects.emplace_back(MemoryEffects::Write::get(), &getOutMutable(),
+                       SideEffects::DefaultResource::get());
+}
+
+LogicalResult ConvOp::verify() {
+  if (failed(verifyActivation(*this, getActivation())) ||
+      failed(verifyResult(*this, getOut(), getResult())))
+    return failure();
+  auto x = cast<ShapedType>(getX().getType());
+  auto w = cast<ShapedType>(getW().getType());
+  auto out = cast<ShapedType>(getOut().getType());
+  for (ShapedType type : {x, w, out})
+    if (!type.hasRank() || type.getRank() < 3 || type.getRank() > 5 ||
+        type.getRank() != out.getRank())
+      return emitOpError("expects operands of one rank from 3 to 5, but one "
+                         "is ")
+             << type;
+  int64_t spatial = out.getRank() - 2;
+  std::tuple<const char *, ArrayRef<int64_t>, int64_t> lists[] = {
+      {"strides", getStrides(), 1},
+      {"dilations", getDilations(), 1},
+      {"pads_low", getPadsLow(), 0},
+      {"pads_high", getPadsHigh(), 0}};
+  for (auto [name, values, least] : lists) {
+    if (static_cast<int64_t>(values.size()) != spatial)
+      return emitOpError("expects ")
+             << spatial << ' ' << name << ", but there are " << values.size();
+    for (int64_t value : values)
+      if (value < least)
+        return emitOpError("expects ")
+               << name << " of at least " << least << ", but one is " << value;
+  }
+  int64_t groups = static_cast<int64_t>(getGroups());
+  if (groups < 1)
+    return emitOpError("expects one group or more, but there are ") << groups;
+  auto differ = [](int64_t a, int64_t b) {
+    return !ShapedType::isDynamic(a) && !ShapedType::isDynamic(b) && a != b;
+  };
+  int64_t channels = w.getDimSize(1);
+  if (!ShapedType::isDynamic(channels) &&
+      differ(x.getDimSize(1), channels * groups))
+    return emitOpError("expects an input of ")
+           << channels * groups << " channels, those of 'w' in " << groups
+           << " groups, but it has " << x.getDimSize(1);
+  if (!w.isDynamicDim(0) && w.getDimSize(0) % groups)
+    return emitOpError("expects output channels that divide by ")
+           << groups << " groups, but there are " << w.getDimSize(0);
+  if (differ(out.getDimSize(0), x.getDimSize(0)) ||
+      differ(out.getDimSize(1), w.getDimSize(0)))
+    return emitOpError("expects an 'out' of the batch of 'x' and the channels "
+                       "of 'w', but it is ")
+           << out;
+  for (int64_t i = 0; i < spatial; ++i) {
+    int64_t size = x.getDimSize(i + 2), kernel = w.getDimSize(i + 2);
+    if (ShapedType::isDynamic(size) || ShapedType::isDynamic(kernel))
+      continue;
+    int64_t room = size + getPadsLow()[i] + getPadsHigh()[i] -
+                   (kernel - 1) * getDilations()[i] - 1;
+    int64_t expected = room < 0 ? 0 : room / getStrides()[i] + 1;
+    if (differ(out.getDimSize(i + 2), expected))
+      return emitOpError("expects a size of ")
+             << expected << " of dimension " << i + 2 << ", but it is "
+             << out.getDimSize(i + 2);
+  }
+  if (Value bias = getBias()) {
+    auto type = cast<ShapedType>(bias.getType());
+    if (!type.hasRank() || type.getRank() != 1 ||
+        differ(type.getDimSize(0), w.getDimSize(0)))
+      return emitOpError("expects a bias of the channels of 'w', but it is ")
+             << type;
   }
   return success();
 }

@@ -98,4 +98,47 @@ def AttnRT_MatmulOp : AttnRT_Op<"matmul", [
   let hasVerifier = 1;
 }
 
+def AttnRT_ConvOp : AttnRT_Op<"conv", [
+    DeclareOpInterfaceMethods<DestinationStyleOpInterface,
+                              ["getDpsInitsMutable"]>,
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface, ["getEffects"]>
+  ]> {
+  let summary = "a convolution by the runtime's library";
+  let description = [{
+    `out = activation(conv(x, w) + bias)` for `x` [N, C, spatial..], `w`
+    [M, C / groups, kernel..], `out` [N, M, spatial..] and a bias [M] in f32,
+    over one to three spatial dimensions. Each has a stride, a dilation, and
+    zeros that are added before (`pads_low`) and after (`pads_high`) the input.
+    `constant_w` promises that `w` has the same elements at each call, so that
+    the runtime packs it once. Activations are those of `attn_rt.matmul`.
+
+    `x` and `w` have one element type, f32 or bf16; `out` is f32.
+
+    Example:
+    ```mlir
+    %y = attn_rt.conv relu
+        ins(%x, %w, %bias : tensor<?x64x56x56xf32>, tensor<64x64x3x3xf32>, tensor<64xf32>)
+        outs(%init : tensor<?x64x56x56xf32>)
+        {strides = array<i64: 1, 1>, dilations = array<i64: 1, 1>,
+         pads_low = array<i64: 1, 1>, pads_high = array<i64: 1, 1>,
+         groups = 1 : i64, constant_w} -> tensor<?x64x56x56xf32>
+    ```
+  }];
+  let arguments = (ins AnyShaped:$x, AnyShaped:$w, Optional<AnyShaped>:$bias,
+                       AnyShaped:$out, StrAttr:$activation,
+                       DenseI64ArrayAttr:$strides,
+                       DenseI64ArrayAttr:$dilations,
+                       DenseI64ArrayAttr:$pads_low,
+                       DenseI64ArrayAttr:$pads_high, I64Attr:$groups,
+                       UnitAttr:$constant_w);
+  let results = (outs Optional<AnyRankedTensor>:$result);
+  let assemblyFormat = [{
+    custom<Keyword>($activation)
+    `ins` `(` $x `,` $w (`,` $bias^)? `:` type($x) `,` type($w)
+      (`,` type($bias)^)? `)`
+    `outs` `(` $out `:` type($out) `)` attr-dict (`->` type($result)^)?
+  }];
+  let hasVerifier = 1;
+}
+
 #endif // ATTN_RUNTIME_OPS_TD
