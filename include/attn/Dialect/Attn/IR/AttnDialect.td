@@ -29,6 +29,10 @@ def Attn_Dialect : Dialect {
     is its meaning.
   }];
   let useDefaultAttributePrinterParser = 1;
+  let extraClassDeclaration = [{
+    /// Operations of the families that have a header of their own.
+    void registerSelectionOps();
+  }];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"
   ];

@@ -3,7 +3,7 @@
 #ifndef ATTN_DIALECT_ATTN_TRANSFORMS_DECOMPOSE_H
 #define ATTN_DIALECT_ATTN_TRANSFORMS_DECOMPOSE_H
 
-#include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "attn/Dialect/Attn/IR/Selection.h"
 
 namespace mlir {
 class RewritePatternSet;
@@ -17,6 +17,12 @@ SmallVector<Value> decompose(OpBuilder &builder, AttentionOp op);
 SmallVector<Value> decompose(OpBuilder &builder, MergeOp op);
 SmallVector<Value> decompose(OpBuilder &builder, RopeOp op);
 SmallVector<Value> decompose(OpBuilder &builder, KVAppendOp op);
+SmallVector<Value> decompose(OpBuilder &builder, TopKOp op);
+SmallVector<Value> decompose(OpBuilder &builder, RouteHeadsOp op);
+SmallVector<Value> decompose(OpBuilder &builder, ListRowsOp op);
+SmallVector<Value> decompose(OpBuilder &builder, PoolOp op);
+SmallVector<Value> decompose(OpBuilder &builder, SegmentOp op);
+SmallVector<Value> decompose(OpBuilder &builder, GatherRowsOp op);
 
 /// One pattern for each operation that has a decomposition.
 void populateDecomposePatterns(RewritePatternSet &patterns);

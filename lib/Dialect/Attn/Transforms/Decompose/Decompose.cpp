@@ -40,7 +40,10 @@ struct AttnDecomposePass final
 
 void populateDecomposePatterns(RewritePatternSet &patterns) {
   patterns.add<DecomposeOp<AttentionOp>, DecomposeOp<MergeOp>,
-               DecomposeOp<RopeOp>, DecomposeOp<KVAppendOp>>(
+               DecomposeOp<RopeOp>, DecomposeOp<KVAppendOp>,
+               DecomposeOp<TopKOp>, DecomposeOp<RouteHeadsOp>,
+               DecomposeOp<ListRowsOp>, DecomposeOp<PoolOp>,
+               DecomposeOp<SegmentOp>, DecomposeOp<GatherRowsOp>>(
       patterns.getContext());
 }
 

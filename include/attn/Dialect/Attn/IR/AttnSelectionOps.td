@@ -1,0 +1,328 @@
+//===- AttnSelectionOps.td - Which heads, keys and spans are visited ------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef ATTN_SELECTION_OPS_TD
+#define ATTN_SELECTION_OPS_TD
+
+include "attn/Dialect/Attn/IR/AttnDialect.td"
+include "attn/Dialect/Attn/IR/AttnInterfaces.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class Attn_SelectionOp<string mnemonic> : Attn_Op<mnemonic, [
+    Pure, DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface,
+                                    ["reifyResultShapes"]>]> {
+  let hasVerifier = 1;
+}
+class Attn_ClauseOp<string mnemonic> : Attn_Op<mnemonic, [
+    Pure, AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface,
+                              ["reifyResultShapes"]>]> {
+  let hasVerifier = 1;
+}
+
+def Attn_IndexTensor : RankedTensorOf<[Attn_IndexLike]>;
+def Attn_IndexTensor3D : TensorRankOf<[Attn_IndexLike], [3]>;
+def Attn_IndexTensor4D : TensorRankOf<[Attn_IndexLike], [4]>;
+def Attn_IndexOrTensor : AnyTypeOf<[Index, Attn_IndexTensor],
+                                   "index or tensor of i32, i64 or index">;
+def Attn_IndexOrTensor1D : AnyTypeOf<[Index, Attn_IndexTensor1D],
+                                     "index or 1D tensor of i32, i64 or index">;
+def Attn_FloatTensor2D : TensorRankOf<[Attn_Float], [2]>;
+def Attn_FloatTensor3D : TensorRankOf<[Attn_Float], [3]>;
+def Attn_FloatTensor3DOr4D : TensorRankOf<[Attn_Float], [3, 4]>;
+
+//===----------------------------------------------------------------------===//
+// Choosing the best
+//===----------------------------------------------------------------------===//
+
+def Attn_Selection : I32EnumAttr<"Selection", "what ends a selection", [
+  I32EnumAttrCase<"Count", 0, "count">,
+  I32EnumAttrCase<"Threshold", 1, "threshold">,
+  I32EnumAttrCase<"TopP", 2, "top_p">,
+  I32EnumAttrCase<"Mass", 3, "mass">
+]> {
+  let cppNamespace = "::mlir::attn";
+}
+
+def Attn_TopKOp : Attn_ClauseOp<"top_k"> {
+  let summary = "the best entries of each row, in rising order";
+  let description = [{
+    Selects entries of the last dimension of `scores`, best first, until a rule
+    ends the selection:
+
+    | `by`        | ends when                                               |
+    |-------------|---------------------------------------------------------|
+    | `count`     | the budget is spent (default)                           |
+    | `threshold` | no score is above `bound`                               |
+    | `top_p`     | softmax(scores) of the selected entries adds up to `bound` |
+    | `mass`      | the positive scores selected add up to `bound` of all positive scores |
+
+    The budget is `K`, the last dimension of `indices`, or less by the operand
+    `budget`; it holds for every rule. Of equal scores the one with the smallest
+    index is better. The result is stored by rising index; places that are not
+    used hold -1.
+
+    Candidates are the entries below `limits`. A NaN or minus infinity is never
+    selected. The first `forced_first` candidates, the last `forced_last` ones
+    and entry `own` are better than any score, whatever theirs is, and count in
+    the budget; where it does not hold all of them, the smallest indices remain.
+    A rule never ends before them, and their weights count in `top_p` and
+    `mass`. A budget or limit beyond its range is cut to it, an `own` that is no
+    candidate is ignored. A row without candidates has count 0.
+
+    | Name       | Shape        |
+    |------------|--------------|
+    | `scores`   | `[..., N]`   |
+    | `budget`, `limits`, `own` | index, or `[...]` where a dimension may be 1 |
+    | `capacity` | index: `K`, where the result type does not say |
+    | `indices`  | `[..., K]`   |
+    | `counts`   | `[...]`      |
+
+    Example: 16 blocks of keys for each block of queries, the first and the
+    last one before the query's own always among them.
+    ```mlir
+    %blocks, %counts = attn.top_k %scores limits(%own : tensor<1x1x?xi32>)
+      {forced_first = 1, forced_last = 1}
+      : tensor<2x8x?x?xf32> -> tensor<2x8x?x16xi32>, tensor<2x8x?xi32>
+    ```
+  }];
+  let arguments = (ins Attn_FloatTensor:$scores,
+                       Optional<Attn_IndexOrTensor>:$budget,
+                       Optional<Attn_IndexOrTensor>:$limits,
+                       Optional<Attn_IndexOrTensor>:$own,
+                       Optional<Index>:$capacity,
+                       DefaultValuedAttr<Attn_Selection,
+                           "::mlir::attn::Selection::Count">:$by,
+                       OptionalAttr<F64Attr>:$bound,
+                       DefaultValuedAttr<I64Attr, "0">:$forced_first,
+                       DefaultValuedAttr<I64Attr, "0">:$forced_last);
+  let results = (outs Attn_IndexTensor:$indices, Attn_IndexTensor:$counts);
+  let assemblyFormat = [{
+    $scores (`by` $by^)?
+    oilist( `budget` `(` $budget `:` type($budget) `)`
+          | `limits` `(` $limits `:` type($limits) `)`
+          | `own` `(` $own `:` type($own) `)`
+          | `capacity` `(` $capacity `)` )
+    attr-dict `:` type($scores) `->` type($indices) `,` type($counts)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Which heads a token uses
+//===----------------------------------------------------------------------===//
+
+def Attn_Router : I32EnumAttr<"Router", "where routing logits come from", [
+  I32EnumAttrCase<"Linear", 0, "linear">,
+  I32EnumAttrCase<"Norm", 1, "qnorm">,
+  I32EnumAttrCase<"Logits", 2, "logits">
+]> {
+  let cppNamespace = "::mlir::attn";
+}
+
+def Attn_RouteHeadsOp : Attn_ClauseOp<"route_heads"> {
+  let summary = "how much each token uses each head";
+  let description = [{
+    A gate for each token and head. The first `H - E` heads are shared, the last
+    `E` ones are routed: of them each token uses the `top_k` with the largest
+    logits (of equal ones the first), and the others have the gate 0. A NaN or
+    minus infinity is never used.
+
+    | kind     | `input`        | routing logits                              |
+    |----------|----------------|---------------------------------------------|
+    | `linear` | `[B, S, C]`    | `input` times `routed` `[E, C]`             |
+    | `qnorm`  | `[B, H, S, D]` queries | norms of the routed heads, divided by their standard deviation (n - 1) |
+    | `logits` | `[B, S, E]`    | `input`                                     |
+
+    With `p` the softmax of a token's routing logits and `r` the sum of `p` over
+    the heads it uses,
+
+        gate of a routed head in use = a1 * routed_scale * p,  or p / r with
+                                       `renormalize`,  or 1 instead of p with `hard`
+        gate of a shared head        = a0 * shared_scale * softmax(shared logits)
+
+    Shared logits come from `shared` (`[H - E, C]`, or `[B, S, H - E]` for
+    `logits`), without which the softmax is 1; `(a0, a1)` is `alpha_scale` times
+    the softmax of two logits that come from `alpha` (`[2, C]` or `[B, S, 2]`),
+    without which both are 1. Computed in f32 (f64 for f64).
+
+    Sources: MoH, arXiv:2410.11842, section 3.2; `qnorm` and `hard` are the
+    router of its language models. `top_k = 1` without scales is the router of
+    arXiv:2512.20635.
+
+    Example: 2 shared and 6 routed heads of which a token uses 4.
+    ```mlir
+    %gates = attn.route_heads linear %x routed(%w : tensor<6x512xf32>)
+      shared(%ws : tensor<2x512xf32>) alpha(%wa : tensor<2x512xf32>)
+      {top_k = 4, renormalize, routed_scale = 4.0, shared_scale = 2.0,
+       alpha_scale = 2.0}
+      : tensor<1x?x512xf32> -> tensor<1x?x8xf32>
+    ```
+  }];
+  let arguments = (ins Attn_Router:$kind, Attn_FloatTensor3DOr4D:$input,
+                       Optional<Attn_FloatTensor2D>:$routed,
+                       Optional<Attn_FloatTensor>:$shared,
+                       Optional<Attn_FloatTensor>:$alpha,
+                       I64Attr:$top_k, UnitAttr:$renormalize, UnitAttr:$hard,
+                       DefaultValuedAttr<I64Attr, "0">:$num_shared,
+                       DefaultValuedAttr<F64Attr, "1.0">:$routed_scale,
+                       DefaultValuedAttr<F64Attr, "1.0">:$shared_scale,
+                       DefaultValuedAttr<F64Attr, "1.0">:$alpha_scale);
+  let results = (outs Attn_FloatTensor3D:$gates);
+  let assemblyFormat = [{
+    $kind $input
+    oilist( `routed` `(` $routed `:` type($routed) `)`
+          | `shared` `(` $shared `:` type($shared) `)`
+          | `alpha` `(` $alpha `:` type($alpha) `)` )
+    attr-dict `:` type($input) `->` type($gates)
+  }];
+  let extraClassDeclaration = [{
+    /// Heads that are routed: all but the shared ones.
+    int64_t getNumRouted();
+  }];
+}
+
+def Attn_ListRowsOp : Attn_SelectionOp<"list_rows"> {
+  let summary = "the tokens that use each head";
+  let description = [{
+    For each head the rows whose gate is not 0, in rising order, with their
+    gates as weights; behind the last one -1 and 0.
+
+    | Name      | Shape       |
+    |-----------|-------------|
+    | `gates`   | `[B, S, H]` |
+    | `rows`    | `[B, H, S]` |
+    | `counts`  | `[B, H]`    |
+    | `weights` | `[B, H, S]`, element type of `gates` |
+
+    Example:
+    ```mlir
+    %rows, %counts, %weights = attn.list_rows %gates
+      : tensor<1x?x8xf32> -> tensor<1x8x?xi32>, tensor<1x8xi32>, tensor<1x8x?xf32>
+    ```
+  }];
+  let arguments = (ins Attn_FloatTensor3D:$gates);
+  let results = (outs Attn_IndexTensor3D:$rows, Attn_IndexTensor2D:$counts,
+                      Attn_FloatTensor3D:$weights);
+  let assemblyFormat = [{
+    $gates attr-dict `:` type($gates) `->` type($rows) `,` type($counts) `,`
+    type($weights)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Parts of a sequence
+//===----------------------------------------------------------------------===//
+
+def Attn_Pooling : I32EnumAttr<"Pooling", "what stands for a part of the rows", [
+  I32EnumAttrCase<"Mean", 0, "mean">,
+  I32EnumAttrCase<"Sum", 1, "sum">,
+  I32EnumAttrCase<"SqrtSum", 2, "sqrt_sum">,
+  I32EnumAttrCase<"Min", 3, "min">,
+  I32EnumAttrCase<"Max", 4, "max">
+]> {
+  let cppNamespace = "::mlir::attn";
+}
+
+def Attn_PoolOp : Attn_ClauseOp<"pool"> {
+  let summary = "one row for each part of the rows";
+  let description = [{
+    Parts are blocks of `block` rows, the last one maybe shorter, or, with
+    `bounds`, the rows `[bounds[n], bounds[n + 1])` as far as they exist. Rows at
+    and beyond `lengths` are in no part. A part without rows is 0. `sqrt_sum` is
+    the sum divided by the square root of the number of rows. Sums are computed
+    in f32 (f64 for f64); NaN spreads in its part.
+
+    | Name      | Shape                                |
+    |-----------|--------------------------------------|
+    | `input`   | `[B, H, S, D]`                       |
+    | `bounds`  | `[B, N + 1]`, the first may be 1     |
+    | `lengths` | index or `[B]`                       |
+    | `output`  | `[B, H, N, D]`, N = ceil(S / block)  |
+
+    Sources: blocks arXiv:2510.24606 (current code), ragged chunks with
+    `sqrt_sum` its section 3, pages arXiv:2506.05333.
+
+    Example:
+    ```mlir
+    %m = attn.pool mean %k {block = 64}
+      : tensor<1x8x?x128xf32> -> tensor<1x8x?x128xf32>
+    ```
+  }];
+  let arguments = (ins Attn_Pooling:$kind, Attn_FloatTensor4D:$input,
+                       Optional<Attn_IndexTensor2D>:$bounds,
+                       Optional<Attn_IndexOrTensor1D>:$lengths,
+                       OptionalAttr<I64Attr>:$block);
+  let results = (outs Attn_FloatTensor4D:$output);
+  let assemblyFormat = [{
+    $kind $input
+    oilist( `bounds` `(` $bounds `:` type($bounds) `)`
+          | `lengths` `(` $lengths `:` type($lengths) `)` )
+    attr-dict `:` type($input) `->` type($output)
+  }];
+}
+
+def Attn_SegmentOp : Attn_SelectionOp<"segment"> {
+  let summary = "boundaries of chunks by suppression of neighbours";
+  let description = [{
+    Cuts each sequence behind its best gaps. Gap `t` lies behind token `t`; its
+    logit counts when above `threshold`. Gaps are taken by falling logit, of
+    equal ones the first, each only if it is more than `distance` away from all
+    taken before, until there are `max_cuts`. `bounds` holds 0, the cuts (gap +
+    1) in rising order, and `L` from there to its end, so that it has
+    `max_cuts + 2` entries and chunks past the last are empty; `counts` is the
+    number of chunks. A cut behind the last token makes no chunk. NaN never
+    counts.
+
+    | Name     | Shape               |
+    |----------|---------------------|
+    | `logits` | `[B, L]`            |
+    | `bounds` | `[B, max_cuts + 2]` |
+    | `counts` | `[B]`               |
+
+    Source: arXiv:2510.24606, section 3.1.
+
+    Example:
+    ```mlir
+    %bounds, %counts = attn.segment %logits
+      {threshold = 0.0, distance = 8, max_cuts = 62}
+      : tensor<1x?xf32> -> tensor<1x64xi32>, tensor<1xi32>
+    ```
+  }];
+  let arguments = (ins Attn_FloatTensor2D:$logits, F64Attr:$threshold,
+                       I64Attr:$distance, I64Attr:$max_cuts);
+  let results = (outs Attn_IndexTensor2D:$bounds, Attn_IndexTensor1D:$counts);
+  let assemblyFormat = [{
+    $logits attr-dict `:` type($logits) `->` type($bounds) `,` type($counts)
+  }];
+}
+
+def Attn_GatherRowsOp : Attn_SelectionOp<"gather_rows"> {
+  let summary = "rows by their index";
+  let description = [{
+    `output[b, h, n] = input[b, h, rows[b, h, n]]`; zeros where the index is
+    negative or past the end. A dimension of `rows` may be 1 where that of
+    `input` is not. With the result of `attn.top_k` on token scores this is the
+    compaction of a pruned sequence.
+
+    | Name     | Shape          |
+    |----------|----------------|
+    | `input`  | `[B, H, S, D]` |
+    | `rows`   | `[B, H, N]`    |
+    | `output` | `[B, H, N, D]` |
+
+    Example:
+    ```mlir
+    %kept = attn.gather_rows %k, %rows
+      : tensor<1x8x?x64xf32>, tensor<1x1x128xi32> -> tensor<1x8x128x64xf32>
+    ```
+  }];
+  let arguments = (ins Attn_FloatTensor4D:$input, Attn_IndexTensor3D:$rows);
+  let results = (outs Attn_FloatTensor4D:$output);
+  let assemblyFormat = [{
+    $input `,` $rows attr-dict `:` type($input) `,` type($rows) `->`
+    type($output)
+  }];
+}
+
+#endif // ATTN_SELECTION_OPS_TD
