@@ -1,5 +1,6 @@
 //===- AttnToTiles.cpp - Attention becomes tile programs ------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "LinearProgram.h"
 #include "TileProgram.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -31,16 +32,29 @@ std::optional<Refusal> whyNot(AttentionOp op) {
   return std::nullopt;
 }
 
+std::optional<Refusal> whyNot(LinearAttentionOp op) {
+  auto query = cast<RankedTensorType>(op.getQuery().getType());
+  auto value = cast<RankedTensorType>(op.getValue().getType());
+  if (query.getElementType().isF64())
+    return Refusal{"the element type is f64, tiles compute in f32",
+                   "use f32 where its precision is enough"};
+  if (llvm::is_contained(query.getShape(), 0) || value.getDimSize(3) == 0)
+    return Refusal{"there is nothing to compute", "remove the operation"};
+  if (op.decaysByFeature())
+    return Refusal{"each feature has a decay of its own",
+                   "use one decay for all features of a token"};
+  return std::nullopt;
+}
+
 /// The transpose that is the only user of the output and keeps the features
 /// last, so that the program can write its layout.
-linalg::TransposeOp layoutOfOutput(AttentionOp op) {
-  Value output = op.getOutput();
+linalg::TransposeOp layoutOfOutput(Value output) {
   if (!output.hasOneUse())
     return {};
   auto transpose = dyn_cast<linalg::TransposeOp>(*output.user_begin());
   if (!transpose || transpose.getInput() != output ||
       transpose.getPermutation().back() != 3 ||
-      transpose->getBlock() != op->getBlock())
+      transpose->getBlock() != output.getParentBlock())
     return {};
   return transpose;
 }
@@ -67,8 +81,6 @@ struct ConvertAttnToTilesPass final
   }
 
   void runOnOperation() override {
-    SmallVector<AttentionOp> attentions;
-    getOperation().walk([&](AttentionOp op) { attentions.push_back(op); });
     ConvertAttnToTilesPassOptions options;
     options.queryTile = queryTile;
     options.keyTile = keyTile;
@@ -78,7 +90,15 @@ struct ConvertAttnToTilesPass final
     options.keySplit = keySplit;
     options.decodeRows = decodeRows;
     options.bf16Pairs = bf16Pairs;
-    for (AttentionOp op : attentions) {
+    convertAll<AttentionOp, TileProgram>(options);
+    convertAll<LinearAttentionOp, LinearProgram>(options);
+  }
+
+  template <typename Op, typename Program>
+  void convertAll(const ConvertAttnToTilesPassOptions &options) {
+    SmallVector<Op> ops;
+    getOperation().walk([&](Op op) { ops.push_back(op); });
+    for (Op op : ops) {
       if (auto refusal = whyNot(op)) {
         remark::missed(
             op.getLoc(),
@@ -87,30 +107,29 @@ struct ConvertAttnToTilesPass final
             << remark::suggest("{0}", refusal->remedy);
         continue;
       }
-      convert(op, options);
+      convert<Op, Program>(op, options);
     }
   }
 
-  void convert(AttentionOp op, const ConvertAttnToTilesPassOptions &options) {
+  template <typename Op, typename Program>
+  void convert(Op op, const ConvertAttnToTilesPassOptions &options) {
     IRRewriter rewriter(op);
-    TileProgram program(rewriter, op, options);
-    linalg::TransposeOp transpose = layoutOfOutput(op);
+    Program program(rewriter, op, options);
+    linalg::TransposeOp transpose = layoutOfOutput(op.getOutput());
     if (transpose)
       for (auto [i, dim] : llvm::enumerate(transpose.getPermutation()))
         program.outputDims[dim] = i;
     SmallVector<Value> results = program.build();
-    Value output = transpose ? Value(transpose->getResult(0)) : op.getOutput();
-    if (results[0].getType() != output.getType())
-      results[0] = tensor::CastOp::create(rewriter, op.getLoc(),
-                                          output.getType(), results[0]);
-    rewriter.replaceAllUsesWith(output, results[0]);
-    if (op.getLse()) {
-      if (results[1].getType() != op.getLse().getType())
-        results[1] = tensor::CastOp::create(rewriter, op.getLoc(),
-                                            op.getLse().getType(), results[1]);
-      rewriter.replaceAllUsesWith(op.getLse(), results[1]);
+    SmallVector<Value> wanted(op->getResults());
+    if (transpose)
+      wanted[0] = transpose->getResult(0);
+    for (auto [result, old] : llvm::zip(results, wanted)) {
+      if (result.getType() != old.getType())
+        result = tensor::CastOp::create(rewriter, op.getLoc(), old.getType(),
+                                        result);
+      rewriter.replaceAllUsesWith(old, result);
     }
-    SmallVector<Value> operands(op->getOperands());
+    llvm::SetVector<Value> operands(llvm::from_range, op->getOperands());
     if (transpose)
       rewriter.eraseOp(transpose);
     rewriter.eraseOp(op);

@@ -7,7 +7,8 @@ speed, to be compared with what the compiler produces.
 
 from .attention import attention
 from .cache import kv_append
+from .linear import linear_attention
 from .merge import merge
 from .rope import rope
 
-__all__ = ["attention", "kv_append", "merge", "rope"]
+__all__ = ["attention", "kv_append", "linear_attention", "merge", "rope"]

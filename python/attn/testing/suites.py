@@ -9,6 +9,7 @@ import unittest
 from . import masks
 from .attention import AttentionCase
 from .execute import Library, run_cases
+from .linear import LinearCase
 from .others import AppendCase, MergeCase, RopeCase
 
 FLOATS = ["f64", "f32", "f16", "bf16"]
@@ -125,6 +126,48 @@ def attention_cases():
         yield A(
             dtype=dtype, special="minus_inf_sink", sinks=True, kv_lengths=(0,), lse=True
         )
+
+
+def linear_cases(dtypes=FLOATS, features=True):
+    L = LinearCase
+    for dtype in dtypes:
+        yield L(dtype=dtype)
+        yield L(
+            dtype=dtype, B=2, H=4, G=2, V=5, S=9, decay="head", beta="G", state=True, scale=0.4,
+        )
+    # Every rule, at lengths around the chunks and their blocks.
+    rules = [
+        {},
+        {"decay": "head"},
+        {"decay": "constant"},
+        {"beta": "G"},
+        {"decay": "head", "beta": "1"},
+        {"decay": "constant", "beta": "G", "state": True},
+        {"normalize": True, "decay": "head", "state": True},
+        {"normalize": True},
+    ]
+    if features:
+        rules += [{"decay": "feature"}, {"decay": "feature", "beta": "G", "state": True}]
+    for rule, length in itertools.product(rules, [0, 1, 8, 63, 64, 65, 137]):
+        yield L(B=2, H=6, G=2, S=length, D=5, V=3, dynamic="BS", **rule)
+        yield L(S=length, D=16, V=64, H=1, G=1, chunk=16, **rule)
+    yield L(S=130, decay="head", strength=8.0)
+    yield L(S=130, decay="head", beta="G", strength=8.0, D=16)
+    yield L(S=130, decay="head", special="forget")
+    yield L(S=130, beta="G", special="same_keys", D=16)
+    yield L(S=65, chunk=1, decay="head", beta="G")
+    yield L(S=300, D=64, V=96, H=4, G=2, decay="head", beta="G", B=2)
+    for unwritten, length in itertools.product([False, True], [1, 32, 33, 150]):
+        yield L(
+            B=2, S=length, H=4, G=2, decay="head", beta="G", writes="G", chunk=32,
+            unwritten=unwritten, dynamic="BSC",
+        )
+        yield L(
+            S=length, decay="constant", writes="1", chunk=16, unwritten=unwritten,
+            normalize=True, state=True,
+        )
+    yield L(S=200, writes="G", chunk=96, beta="1", state=True)
+    yield L(S=50, writes="G", chunk=7, decay="head", unwritten=True)
 
 
 def merge_cases():

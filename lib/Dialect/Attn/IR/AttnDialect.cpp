@@ -1,6 +1,7 @@
 //===- AttnDialect.cpp - The attn dialect ---------------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "attn/Dialect/Attn/IR/Linear.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectImplementation.h"
@@ -44,11 +45,17 @@ static void printMaskList(AsmPrinter &printer,
 #include "attn/Dialect/Attn/IR/AttnAttrs.cpp.inc"
 #define GET_OP_CLASSES
 #include "attn/Dialect/Attn/IR/AttnOps.cpp.inc"
+#define GET_OP_CLASSES
+#include "attn/Dialect/Attn/IR/AttnLinearOps.cpp.inc"
 
 void AttnDialect::initialize() {
   addOperations<
 #define GET_OP_LIST
 #include "attn/Dialect/Attn/IR/AttnOps.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "attn/Dialect/Attn/IR/AttnLinearOps.cpp.inc"
       >();
   addAttributes<
 #define GET_ATTRDEF_LIST

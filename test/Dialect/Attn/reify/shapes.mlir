@@ -71,3 +71,22 @@ func.func @append(%c: tensor<1x2x?x4xf32>, %u: tensor<1x2x?x4xf32>,
   %b = tensor.dim %s, %c2 : tensor<1x2x?x4xf32>
   return %a, %b : index, index
 }
+
+// CHECK-LABEL: func.func @linear_attention
+//  CHECK-SAME:   (%[[Q:.*]]: tensor<?x4x?x8xf32>, %{{.*}}: tensor<?x2x?x8xf32>, %{{.*}}: tensor<?x2x?x6xf32>)
+//   CHECK-DAG:   %[[C0:.*]] = arith.constant 0 : index
+//   CHECK-DAG:   %[[C2:.*]] = arith.constant 2 : index
+//   CHECK-DAG:   %[[B:.*]] = tensor.dim %[[Q]], %[[C0]]
+//   CHECK-DAG:   %[[S:.*]] = tensor.dim %[[Q]], %[[C2]]
+//       CHECK:   return %[[S]], %[[B]]
+func.func @linear_attention(%q: tensor<?x4x?x8xf32>, %k: tensor<?x2x?x8xf32>,
+                            %v: tensor<?x2x?x6xf32>) -> (index, index) {
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  %o, %r = attn.linear_attention %q, %k, %v
+    : tensor<?x4x?x8xf32>, tensor<?x2x?x8xf32>, tensor<?x2x?x6xf32>
+    -> tensor<?x4x?x6xf32>, tensor<?x2x8x6xf32>
+  %s = tensor.dim %o, %c2 : tensor<?x4x?x6xf32>
+  %b = tensor.dim %r, %c0 : tensor<?x2x8x6xf32>
+  return %s, %b : index, index
+}

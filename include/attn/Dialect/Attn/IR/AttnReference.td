@@ -4,6 +4,7 @@
 #define ATTN_REFERENCE_TD
 
 include "attn/Dialect/Attn/IR/AttnOps.td"
+include "attn/Dialect/Attn/IR/AttnLinearOps.td"
 include "attn/Dialect/Attn/IR/AttnSelectionOps.td"
 
 #endif // ATTN_REFERENCE_TD

@@ -3,6 +3,7 @@
 #ifndef ATTN_DIALECT_ATTN_TRANSFORMS_DECOMPOSE_H
 #define ATTN_DIALECT_ATTN_TRANSFORMS_DECOMPOSE_H
 
+#include "attn/Dialect/Attn/IR/Linear.h"
 #include "attn/Dialect/Attn/IR/Selection.h"
 
 namespace mlir {
@@ -23,6 +24,7 @@ SmallVector<Value> decompose(OpBuilder &builder, ListRowsOp op);
 SmallVector<Value> decompose(OpBuilder &builder, PoolOp op);
 SmallVector<Value> decompose(OpBuilder &builder, SegmentOp op);
 SmallVector<Value> decompose(OpBuilder &builder, GatherRowsOp op);
+SmallVector<Value> decompose(OpBuilder &builder, LinearAttentionOp op);
 
 /// One pattern for each operation that has a decomposition.
 void populateDecomposePatterns(RewritePatternSet &patterns);

@@ -39,11 +39,11 @@ struct AttnDecomposePass final
 } // namespace
 
 void populateDecomposePatterns(RewritePatternSet &patterns) {
-  patterns.add<DecomposeOp<AttentionOp>, DecomposeOp<MergeOp>,
-               DecomposeOp<RopeOp>, DecomposeOp<KVAppendOp>,
-               DecomposeOp<TopKOp>, DecomposeOp<RouteHeadsOp>,
-               DecomposeOp<ListRowsOp>, DecomposeOp<PoolOp>,
-               DecomposeOp<SegmentOp>, DecomposeOp<GatherRowsOp>>(
+  patterns.add<
+      DecomposeOp<AttentionOp>, DecomposeOp<MergeOp>, DecomposeOp<RopeOp>,
+      DecomposeOp<KVAppendOp>, DecomposeOp<TopKOp>, DecomposeOp<RouteHeadsOp>,
+      DecomposeOp<ListRowsOp>, DecomposeOp<PoolOp>, DecomposeOp<SegmentOp>,
+      DecomposeOp<GatherRowsOp>, DecomposeOp<LinearAttentionOp>>(
       patterns.getContext());
 }
 
