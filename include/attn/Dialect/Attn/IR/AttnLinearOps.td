@@ -9,9 +9,9 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 
 def Attn_StateTensor3D : TensorRankOf<[F32, F64], [3]>;
 def Attn_StateTensor4D : TensorRankOf<[F32, F64], [4]>;
-def Attn_FloatTensor3D : TensorRankOf<[Attn_Float], [3]>;
-def Attn_FloatTensor3DOr4D : TensorRankOf<[Attn_Float], [3, 4]>;
-def Attn_BoolTensor3D : TensorRankOf<[I1], [3]>;
+def Attn_BetaTensor : TensorRankOf<[Attn_Float], [3]>;
+def Attn_DecayTensor : TensorRankOf<[Attn_Float], [3, 4]>;
+def Attn_WritesTensor : TensorRankOf<[I1], [3]>;
 
 def Attn_LinearAttentionOp : Attn_Op<"linear_attention", [
     Pure, AttrSizedOperandSegments,
@@ -82,11 +82,11 @@ def Attn_LinearAttentionOp : Attn_Op<"linear_attention", [
   let arguments = (ins
     Attn_FloatTensor4D:$query, Attn_FloatTensor4D:$key,
     Attn_FloatTensor4D:$value,
-    Optional<Attn_FloatTensor3DOr4D>:$decay,
-    Optional<Attn_FloatTensor3D>:$beta,
+    Optional<Attn_DecayTensor>:$decay,
+    Optional<Attn_BetaTensor>:$beta,
     Optional<Attn_StateTensor4D>:$state,
     Optional<Attn_StateTensor3D>:$normalizer,
-    Optional<Attn_BoolTensor3D>:$writes,
+    Optional<Attn_WritesTensor>:$writes,
     OptionalAttr<DenseF64ArrayAttr>:$log_decay,
     OptionalAttr<F64Attr>:$scale,
     DefaultValuedAttr<I64Attr, "64">:$chunk_size,
