@@ -4,6 +4,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::attn;
@@ -12,9 +13,13 @@ SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
   // Rows of all heads of a group stand together, if their number is known.
   int64_t length = *constantOf(queryLen);
   auto groupSize = constantOf(group);
-  int64_t headsTogether = groupSize.value_or(1);
+  int64_t headsTogether = groupSize.value_or(1), alike = headsAlike();
+  // Heads with lists of their own visit them alone.
+  if (maskHasLists())
+    headsTogether = std::gcd(headsTogether, alike);
   OpFoldResult rows = c(headsTogether * length), width = c(valueDim);
-  OpFoldResult groups = groupSize ? kvHeads : heads;
+  int64_t setsOfGroup = groupSize.value_or(1) / headsTogether;
+  OpFoldResult groups = groupSize ? math.mul(kvHeads, c(setsOfGroup)) : heads;
   OpFoldResult splits = math.ceilDiv(kvLen, options.keySplit);
   Value parts[] = {empty({batches, groups, splits, rows}, compute),
                    empty({batches, groups, splits, rows}, compute),
@@ -25,8 +30,9 @@ SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
         SmallVector<Value> at = loop.getInductionVars();
         QueryTile tile;
         tile.batch = at[0];
-        tile.kvHead = at[1];
+        tile.kvHead = math.floorDiv(at[1], setsOfGroup);
         tile.head = math.mul(at[1], c(headsTogether));
+        tile.mixesMasks = alike % headsTogether != 0;
         if (!groupSize)
           tile.kvHead =
               arith::DivUIOp::create(b, at[1], math.materialize(group))

@@ -73,7 +73,7 @@ TileProgram::State TileProgram::withoutHidden(const QueryTile &tile,
   if (!mayReadHidden())
     return state;
   KeyTileList steps =
-      keyTiles(tile, keyBegin, keyEnd, /*anyFull=*/false).partial;
+      keyTiles(tile, keyBegin, keyEnd, /*everyPair=*/true).partial;
   if (constantOf(steps.count()) == 0)
     return state;
   auto finite = scf::IfOp::create(

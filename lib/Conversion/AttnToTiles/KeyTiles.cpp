@@ -133,5 +133,5 @@ KeyTiles mlir::attn::buildKeyTiles(const IndexMath &math,
     }
   }
   return {KeyTileList(math, partialRuns, 1),
-          KeyTileList(math, fullRuns, stepsPerTile)};
+          KeyTileList(math, fullRuns, stepsPerTile), visitRuns};
 }

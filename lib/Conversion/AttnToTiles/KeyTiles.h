@@ -29,8 +29,9 @@ private:
 
 /// The two loops of a query tile.
 struct KeyTiles {
-  KeyTileList partial; ///< one step each, element mask needed
-  KeyTileList full;    ///< `stepsPerTile` steps each, every pair is kept
+  KeyTileList partial;  ///< one step each, element mask needed
+  KeyTileList full;     ///< `stepsPerTile` steps each, every pair is kept
+  KeyIntervals visited; ///< the steps of both, disjoint
 };
 
 /// Splits the steps that touch `visit` into full tiles inside `full` and

@@ -50,6 +50,14 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
     scale *= log2e;
   queryScale = scale;
   scoreScale = 1;
+  packStep = keyStep;
+  if (MaskAttrInterface whole = op.getMaskAttr()) {
+    maskOperands = op.getMaskOperands();
+    mask = prepareMask(b, op.getLoc(), whole, kvLen, maskOperands);
+    // A tile of a list may be as wide as a full one.
+    if (maskHasLists())
+      packStep = keyTile;
+  }
 }
 
 SmallVector<Value> TileProgram::emptyResults() {
@@ -127,9 +135,9 @@ OpFoldResult TileProgram::queryPosition(OpFoldResult batch) {
 }
 
 Value TileProgram::packKeys() {
-  // Whole steps, so that a partial tile finds all of its panels.
+  // Whole tiles, so that a partial one finds all of its panels.
   OpFoldResult panels =
-      math.mul(math.ceilDiv(kvLen, keyStep), c(keyStep / options.panel));
+      math.mul(math.ceilDiv(kvLen, packStep), c(packStep / options.panel));
   OpFoldResult width = c(options.panel);
   SmallVector<OpFoldResult> shape = {batches, kvHeads, panels};
   SmallVector<OpFoldResult> panel =
@@ -138,7 +146,7 @@ Value TileProgram::packKeys() {
   llvm::append_range(shape, panel);
   Type type = pairs ? element : compute;
   Value packed = empty(shape, type);
-  bool exceeds = constantOf(math.mod(kvLen, keyStep)) != 0;
+  bool exceeds = constantOf(math.mod(kvLen, packStep)) != 0;
   auto op = forall({batches, kvHeads, panels}, packed, [&](scf::ForallOp loop) {
     SmallVector<Value> at = loop.getInductionVars();
     SmallVector<OpFoldResult> offsets = {at[0], at[1], at[2], c(0), c(0)};
@@ -203,30 +211,6 @@ TileProgram::State TileProgram::initialState(const QueryTile &tile) {
   return {maximum, fill(empty({tile.rows}, compute), 0), total};
 }
 
-TileProgram::State TileProgram::visitKeys(const QueryTile &tile, Value query,
-                                          OpFoldResult keyBegin,
-                                          OpFoldResult keyEnd, State state) {
-  KeyTiles tiles = keyTiles(tile, keyBegin, keyEnd);
-  for (bool partial : {true, false}) {
-    const KeyTileList &list = partial ? tiles.partial : tiles.full;
-    if (constantOf(list.count()) == 0)
-      continue;
-    auto loop = scf::ForOp::create(
-        b, math.materialize(c(0)), math.materialize(list.count()),
-        math.materialize(c(1)),
-        ValueRange{state.maximum, state.sum, state.total});
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(loop.getBody());
-    ValueRange args = loop.getRegionIterArgs();
-    OpFoldResult step = list.stepOf(math, loop.getInductionVar());
-    State next = visitTile(tile, query, step, partial ? keyStep : keyTile,
-                           partial, {args[0], args[1], args[2]});
-    scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.total});
-    state = {loop.getResult(0), loop.getResult(1), loop.getResult(2)};
-  }
-  return state;
-}
-
 bool TileProgram::fitsOneTile() {
   // With a mask or lengths, steps that nobody sees are left out instead.
   auto keys = constantOf(kvLen);
@@ -235,7 +219,7 @@ bool TileProgram::fitsOneTile() {
 }
 
 bool TileProgram::mayEndInside() {
-  return op.getKvLengths() || constantOf(math.mod(kvLen, keyStep)) != 0;
+  return op.getKvLengths() || constantOf(math.mod(kvLen, packStep)) != 0;
 }
 
 OpFoldResult TileProgram::keysInTile(const QueryTile &tile,
@@ -266,11 +250,12 @@ Value TileProgram::toValueType(Value weights, const QueryTile &tile,
 
 TileProgram::State TileProgram::visitTile(const QueryTile &tile, Value query,
                                           OpFoldResult step, int64_t keys,
-                                          bool partial, State state) {
+                                          bool partial, State state,
+                                          KeepFn keep) {
   OpFoldResult firstKey = math.mul(step, c(keyStep));
   OpFoldResult count = keysInTile(tile, firstKey, keys, partial);
   Value scores = products(tile, query, step, count, keys);
-  scores = modifyScores(tile, scores, firstKey, partial);
+  scores = modifyScores(tile, scores, firstKey, partial, keep);
 
   constexpr auto flags = arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
   auto larger = [&](ValueRange x) -> Value {
@@ -358,7 +343,8 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
   if (pairs)
     std::swap(queryScale, scoreScale);
   if (fitsOneTile())
-    keyStep = keyTile = llvm::alignTo(*constantOf(kvLen), options.keyStep);
+    packStep = keyStep = keyTile =
+        llvm::alignTo(*constantOf(kvLen), options.keyStep);
   packedKeys = packKeys();
   if (pairs)
     packedValues = packValues();
@@ -401,6 +387,7 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
   packedKeys = packedValues = packedPanels = {};
   keyStep = options.keyStep;
   keyTile = options.keyTile;
+  packStep = maskHasLists() ? keyTile : keyStep;
   if (pairs)
     std::swap(queryScale, scoreScale);
   return llvm::to_vector(llvm::map_range(

@@ -32,18 +32,21 @@ private:
   struct QueryTile {
     OpFoldResult batch;
     OpFoldResult kvHead;
-    OpFoldResult head;      ///< of the first row
-    OpFoldResult firstRow;  ///< row of the query tensor
-    OpFoldResult rows;      ///< rows of the tile, some may repeat the last one
-    bool groupRows = false; ///< rows run over the heads of a group first
-    bool mayRepeat = true;  ///< the rows may reach beyond the query tensor
-    OpFoldResult position;  ///< query_offset of the batch entry
-    OpFoldResult keyEnd;    ///< number of keys of the batch entry
+    OpFoldResult head;       ///< of the first row
+    OpFoldResult firstRow;   ///< row of the query tensor
+    OpFoldResult rows;       ///< rows of the tile, some may repeat the last one
+    bool groupRows = false;  ///< rows run over the heads of a group first
+    bool mayRepeat = true;   ///< the rows may reach beyond the query tensor
+    OpFoldResult position;   ///< query_offset of the batch entry
+    OpFoldResult keyEnd;     ///< number of keys of the batch entry
+    bool mixesMasks = false; ///< rows of heads with different masks
   };
   /// Coordinates of a tile's row, inside the body of a `linalg.generic`.
   struct Row {
     OpFoldResult head, row;
   };
+  /// Replaces the mask's predicate for the pairs of a tile.
+  using KeepFn = std::function<OpFoldResult(const MaskPoint &point)>;
 
   // Parts shared by the programs (TileProgram.cpp).
   SmallVector<Value> buildPrefill(ValueRange destinations);
@@ -52,21 +55,19 @@ private:
   Value packValuePanels();
   /// Whether all keys of every row fit one tile of a size between steps.
   bool fitsOneTile();
-  /// Whether a step of keys may reach beyond the last key.
+  /// Whether a tile of keys may reach beyond the last key.
   bool mayEndInside();
   State initialState(const QueryTile &tile);
   State addSinks(const QueryTile &tile, State state);
-  State visitKeys(const QueryTile &tile, Value query, OpFoldResult keyBegin,
-                  OpFoldResult keyEnd, State state);
   State visitTile(const QueryTile &tile, Value query, OpFoldResult step,
-                  int64_t keys, bool partial, State state);
+                  int64_t keys, bool partial, State state, KeepFn keep = {});
   Value productsFromPanels(const QueryTile &tile, Value query,
                            OpFoldResult step, int64_t keys);
   Value productsFromRows(const QueryTile &tile, Value query,
                          OpFoldResult firstKey, OpFoldResult count,
                          int64_t keys);
   Value modifyScores(const QueryTile &tile, Value scores, OpFoldResult firstKey,
-                     bool partial);
+                     bool partial, KeepFn keep = {});
   /// With `skipZeros` a weight of zero makes zero even of NaN and infinity.
   Value addValues(const QueryTile &tile, Value weights, Value total,
                   OpFoldResult firstKey, OpFoldResult count, int64_t keys,
@@ -76,8 +77,6 @@ private:
                  OpFoldResult head, OpFoldResult firstRow, OpFoldResult rows);
   OpFoldResult numKeys(OpFoldResult batch);
   OpFoldResult queryPosition(OpFoldResult batch);
-  KeyTiles keyTiles(const QueryTile &tile, OpFoldResult keyBegin,
-                    OpFoldResult keyEnd, bool anyFull = true);
   OpFoldResult keysInTile(const QueryTile &tile, OpFoldResult firstKey,
                           int64_t keys, bool partial);
   Value products(const QueryTile &tile, Value query, OpFoldResult step,
@@ -87,7 +86,25 @@ private:
   Value extractBroadcast(Value tensor, ArrayRef<OpFoldResult> indices,
                          bool keyMayExceed);
   SmallVector<Value> emptyResults();
-  bool maskDependsOnHead();
+
+  // Which keys a tile meets (TileVisits.cpp).
+  State visitKeys(const QueryTile &tile, Value query, OpFoldResult keyBegin,
+                  OpFoldResult keyEnd, State state);
+  /// The tiles of intervals. For `everyPair` each step with kept pairs is in
+  /// them, lists included, and none counts as full.
+  KeyTiles keyTiles(const QueryTile &tile, OpFoldResult keyBegin,
+                    OpFoldResult keyEnd, bool everyPair = false);
+  MaskTile maskTile(const QueryTile &tile);
+  bool maskHasLists();
+  /// So many heads, from a multiple of it on, see one mask.
+  int64_t headsAlike();
+  /// One list of a tile, the intervals that came before it, and its number.
+  struct ListVisit;
+  State visitList(const ListVisit &visit, State state);
+  State visitChunk(const ListVisit &visit, OpFoldResult candidate,
+                   OpFoldResult full, OpFoldResult chunk, State state);
+  State visitIf(OpFoldResult condition, llvm::function_ref<State()> visit,
+                llvm::function_ref<State()> otherwise);
 
   // What hidden pairs may not do (HiddenPairs.cpp).
   bool mayReadHidden();
@@ -112,11 +129,14 @@ private:
   OpFoldResult batches, heads, kvHeads, group, queryLen, kvLen;
   int64_t headDim, valueDim;
   FloatType element;
-  bool pairs;        ///< products of pairs of bf16
-  double queryScale; ///< folded into the query tile
-  double scoreScale; ///< applied to the products
+  bool pairs;             ///< products of pairs of bf16
+  double queryScale;      ///< folded into the query tile
+  double scoreScale;      ///< applied to the products
+  MaskAttrInterface mask; ///< prepared; null without one
+  SmallVector<Value> maskOperands;
   Value packedKeys, packedValues, packedPanels;
   int64_t keyStep, keyTile; ///< keys of a partial and of a full tile
+  int64_t packStep;         ///< packed keys are a multiple of it
   int64_t valuePanel;       ///< features of a panel of values
 };
 

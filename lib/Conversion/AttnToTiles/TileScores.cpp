@@ -129,7 +129,7 @@ Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
 
 /// Values as [B, Hkv, Dv / panel, Skv, panel], in whole steps of keys.
 Value TileProgram::packValuePanels() {
-  int64_t panels = valueDim / valuePanel, rows = keyStep;
+  int64_t panels = valueDim / valuePanel, rows = packStep;
   OpFoldResult steps = math.ceilDiv(kvLen, rows);
   Value packed = empty(
       {batches, kvHeads, c(panels), math.mul(steps, c(rows)), c(valuePanel)},
@@ -176,8 +176,8 @@ Value TileProgram::packValuePanels() {
 
 /// Values as [B, Hkv, Skv / 2, Dv, 2]: the pairs of a dot product of pairs.
 Value TileProgram::packValues() {
-  OpFoldResult steps = math.ceilDiv(kvLen, keyStep);
-  OpFoldResult pairsPerStep = c(keyStep / 2);
+  OpFoldResult steps = math.ceilDiv(kvLen, packStep);
+  OpFoldResult pairsPerStep = c(packStep / 2);
   SmallVector<OpFoldResult> shape = {
       batches, kvHeads, math.mul(steps, pairsPerStep), c(valueDim), c(2)};
   // A row per pair, features and pair interleaved.
@@ -192,7 +192,7 @@ Value TileProgram::packValues() {
     SmallVector<OpFoldResult> sizes = {c(1), c(1), pairsPerStep,
                                        c(2 * valueDim)};
     Value tile = slice(loop.getRegionIterArgs()[0], offsets, sizes, {2, 3});
-    OpFoldResult first = math.mul(at[2], c(keyStep));
+    OpFoldResult first = math.mul(at[2], c(packStep));
     Value filled = generic({}, tile, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
       OpFoldResult lane = index(1);
       OpFoldResult row = math.add(
@@ -246,9 +246,10 @@ Value TileProgram::extractBroadcast(Value tensor,
 }
 
 Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
-                                OpFoldResult firstKey, bool partial) {
+                                OpFoldResult firstKey, bool partial,
+                                KeepFn keep) {
   bool tail = partial && mayEndInside();
-  bool masked = partial && op.getMask();
+  bool masked = partial && mask;
   if (scoreScale == 1 && !op.getSoftcap() && !op.getBias() && !op.getKeep() &&
       !tail && !masked)
     return scores;
@@ -302,15 +303,17 @@ Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
     if (masked) {
       // Reads of the mask's operands stay inside.
       OpFoldResult inside = tail ? math.min(key, math.sub(kvLen, c(1))) : key;
-      bool reads =
-          cast<MaskAttrInterface>(op.getMaskAttr()).getNumMaskOperands() != 0;
-      MaskPoint point{tile.batch,
-                      row.head,
-                      row.row,
-                      math.add(row.row, tile.position),
-                      reads ? inside : key,
-                      op.getMaskOperands()};
-      kept = math.logicalAnd(kept, op.getMaskAttr().keep(b, b.getLoc(), point));
+      MaskPoint point;
+      point.batch = tile.batch;
+      point.head = row.head;
+      point.heads = heads;
+      point.kvLen = kvLen;
+      point.entry = point.queryRow = row.row;
+      point.query = math.add(row.row, tile.position);
+      point.key = mask.getNumMaskOperands() ? inside : key;
+      point.operands = maskOperands;
+      kept = math.logicalAnd(kept, keep ? keep(point)
+                                        : mask.keep(b, b.getLoc(), point));
     }
     if (tail)
       kept = math.logicalAnd(
@@ -321,50 +324,6 @@ Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
         b, math.materialize(kept), score,
         number(-std::numeric_limits<double>::infinity()));
   });
-}
-
-bool TileProgram::maskDependsOnHead() {
-  Block scratch;
-  Value head = scratch.addArgument(b.getIndexType(), b.getLoc());
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToEnd(&scratch);
-  MaskTile tile{c(0), head, c(0), c(0), queryLen, kvLen, op.getMaskOperands()};
-  MaskAttrInterface mask = op.getMaskAttr();
-  (void)mask.visitIntervals(b, b.getLoc(), tile);
-  (void)mask.fullIntervals(b, b.getLoc(), tile);
-  bool depends = !head.use_empty();
-  scratch.dropAllDefinedValueUses();
-  scratch.clear();
-  return depends;
-}
-
-KeyTiles TileProgram::keyTiles(const QueryTile &tile, OpFoldResult keyBegin,
-                               OpFoldResult keyEnd, bool anyFull) {
-  KeyIntervals visit = {{c(0), tile.keyEnd}}, full = visit;
-  if (MaskAttrInterface mask = op.getMaskAttr()) {
-    if (tile.groupRows && constantOf(group) != 1 && maskDependsOnHead()) {
-      // One list for rows of several heads: all keys, each checked.
-      full.clear();
-    } else {
-      OpFoldResult first = tile.groupRows ? c(0) : tile.firstRow;
-      OpFoldResult last = tile.groupRows
-                              ? queryLen
-                              : math.min(math.add(first, tile.rows), queryLen);
-      MaskTile shape{tile.batch,
-                     tile.head,
-                     first,
-                     math.add(first, tile.position),
-                     math.add(last, tile.position),
-                     tile.keyEnd,
-                     op.getMaskOperands()};
-      visit = mask.visitIntervals(b, b.getLoc(), shape);
-      full = mask.fullIntervals(b, b.getLoc(), shape);
-    }
-  }
-  if (!anyFull)
-    full.clear();
-  return buildKeyTiles(math, visit, full, keyBegin, keyEnd, keyStep,
-                       keyTile / keyStep);
 }
 
 TileProgram::State TileProgram::addSinks(const QueryTile &tile, State state) {

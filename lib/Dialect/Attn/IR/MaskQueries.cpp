@@ -33,13 +33,13 @@ normalize(const KeyIntervals &intervals, int64_t kvLen) {
 MaskTile constantTile(OpBuilder &builder, int64_t head, int64_t queryBegin,
                       int64_t queryEnd, int64_t kvLen) {
   IndexMath math(builder, builder.getUnknownLoc());
-  return {math.constant(0),
-          math.constant(head),
-          math.constant(queryBegin),
-          math.constant(queryBegin),
-          math.constant(queryEnd),
-          math.constant(kvLen),
-          ValueRange()};
+  MaskTile tile;
+  tile.batch = math.constant(0);
+  tile.head = tile.heads = math.constant(head);
+  tile.entryBegin = tile.queryBegin = math.constant(queryBegin);
+  tile.entryEnd = tile.queryEnd = math.constant(queryEnd);
+  tile.kvLen = math.constant(kvLen);
+  return tile;
 }
 
 } // namespace
@@ -61,6 +61,17 @@ TileState mlir::attn::classifyTile(MaskAttrInterface mask, int64_t head,
        normalize(mask.visitIntervals(builder, loc, tile), kvLen))
     if (begin < box.keyEnd && box.keyBegin < end)
       return TileState::Partial;
+  IndexMath math(builder, loc);
+  for (const KeyList &list : mask.visitLists(builder, loc, tile)) {
+    KeyInterval keys =
+        intersect(builder, loc, list.clip,
+                  {math.constant(box.keyBegin), math.constant(box.keyEnd)});
+    if (*constantOf(keys.begin) >= *constantOf(keys.end))
+      continue;
+    KeyInterval numbers = list.candidates(builder, loc, keys);
+    if (*constantOf(numbers.begin) < *constantOf(numbers.end))
+      return TileState::Partial;
+  }
   return TileState::Empty;
 }
 
@@ -70,9 +81,12 @@ std::optional<bool> mlir::attn::keepsPair(MaskAttrInterface mask, int64_t head,
     return std::nullopt;
   OpBuilder builder(mask.getContext());
   IndexMath math(builder, builder.getUnknownLoc());
-  MaskPoint point{math.constant(0),     math.constant(head),
-                  math.constant(query), math.constant(query),
-                  math.constant(key),   ValueRange()};
+  MaskPoint point;
+  point.batch = math.constant(0);
+  point.head = point.heads = math.constant(head);
+  point.kvLen = math.constant(key + 1);
+  point.entry = point.queryRow = point.query = math.constant(query);
+  point.key = math.constant(key);
   return *constantOf(mask.keep(builder, builder.getUnknownLoc(), point)) != 0;
 }
 
@@ -102,6 +116,8 @@ std::optional<double> mlir::attn::maskDensity(MaskAttrInterface mask,
     MaskTile tile = constantTile(builder, head, query, query + 1, kvLen);
     auto visit = normalize(mask.visitIntervals(builder, loc, tile), kvLen);
     auto full = normalize(mask.fullIntervals(builder, loc, tile), kvLen);
+    if (!mask.visitLists(builder, loc, tile).empty())
+      visit = {{0, kvLen}};
     for (auto [begin, end] : visit) {
       int64_t length = end - begin, hits = 0;
       int64_t samples = std::min(length, maxKeys);

@@ -31,6 +31,17 @@ def Attn_StrideAnchor : I32EnumAttr<"StrideAnchor",
 }
 def Attn_StrideAnchorParam : EnumParameter<Attn_StrideAnchor>;
 
+def Attn_BlockLayout : I32EnumAttr<"BlockLayout",
+    "how the lists of a block mask lie in its operands", [
+  I32EnumAttrCase<"Padded", 0, "padded">,
+  I32EnumAttrCase<"Csr", 1, "csr">,
+  I32EnumAttrCase<"Members", 2, "members">
+]> {
+  let cppNamespace = "::mlir::attn";
+  let genSpecializedAttr = 0;
+}
+def Attn_BlockLayoutParam : EnumParameter<Attn_BlockLayout>;
+
 def Attn_CacheMode : I32EnumAttr<"CacheMode",
     "what happens to rows written past the end of a cache", [
   I32EnumAttrCase<"Linear", 0, "linear">,

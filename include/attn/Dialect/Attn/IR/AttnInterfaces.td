@@ -13,8 +13,8 @@ def Attn_MaskAttrInterface : AttrInterface<"MaskAttrInterface"> {
     constant arguments nothing is built and the results are constants, which
     is how a tile is classified at compile time.
 
-    The three answers must agree: a pair in `fullIntervals` is kept, a pair
-    outside `visitIntervals` is not. The property test in
+    The answers must agree: a pair in `fullIntervals` is kept, a pair outside
+    of `visitIntervals` and `visitLists` is not. The property test in
     `test/unit/Dialect/MaskTest.cpp` checks every kind and random
     compositions of them.
   }];
@@ -25,8 +25,9 @@ def Attn_MaskAttrInterface : AttrInterface<"MaskAttrInterface"> {
       (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
            "const ::mlir::attn::MaskPoint &":$point)>,
     InterfaceMethod<[{
-        Half-open key intervals that cover every kept pair of the query tile.
-        They may overlap and may reach beyond the keys; the caller clips.
+        Half-open key intervals that cover, together with `visitLists`, every
+        kept pair of the query tile. They may overlap and may reach beyond the
+        keys; the caller clips.
       }], "::mlir::attn::KeyIntervals", "visitIntervals",
       (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
            "const ::mlir::attn::MaskTile &":$tile)>,
@@ -36,6 +37,29 @@ def Attn_MaskAttrInterface : AttrInterface<"MaskAttrInterface"> {
       }], "::mlir::attn::KeyIntervals", "fullIntervals",
       (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
            "const ::mlir::attn::MaskTile &":$tile)>,
+    InterfaceMethod<[{
+        Lists of key intervals whose number or place is known at run time: see
+        `KeyList`. A key may be in intervals and in lists; the caller visits it
+        once.
+      }], "::mlir::attn::KeyLists", "visitLists",
+      (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+           "const ::mlir::attn::MaskTile &":$tile),
+      /*methodBody=*/"", /*defaultImplementation=*/"return {};">,
+    InterfaceMethod<[{
+        So many heads, from a multiple of it on, see the same mask; 0 for all
+        of them. `heads` is their number.
+      }], "int64_t", "getHeadsAlike",
+      (ins "int64_t":$heads, "::mlir::TypeRange":$operandTypes),
+      /*methodBody=*/"", /*defaultImplementation=*/"return 0;">,
+    InterfaceMethod<[{
+        An equal mask over other operands that the methods above can read. It
+        is called once for an attention, before them. `operands` are those of
+        this mask and become those of the result.
+      }], "::mlir::Attribute", "prepare",
+      (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+           "::mlir::OpFoldResult":$kvLen,
+           "::llvm::SmallVectorImpl<::mlir::Value> &":$operands),
+      /*methodBody=*/"", /*defaultImplementation=*/"return $_attr;">,
     InterfaceMethod<[{
         How many operands of the attention this mask reads at run time. A
         composed mask hands its operands to its members in order.

@@ -51,7 +51,8 @@ def Attn_SinkAttr : Attn_MaskAttr<"Sink", "sink", ["simplify"]> {
   let genVerifyDecl = 1;
 }
 
-def Attn_StridedAttr : Attn_MaskAttr<"Strided", "strided", ["simplify"]> {
+def Attn_StridedAttr : Attn_MaskAttr<"Strided", "strided", [
+    "simplify", "visitLists"]> {
   let summary = "every stride-th block of keys";
   let description = [{
     Keeps a pair when `d mod stride == 0`, where `d` is
@@ -75,6 +76,39 @@ def Attn_StridedAttr : Attn_MaskAttr<"Strided", "strided", ["simplify"]> {
   let genVerifyDecl = 1;
 }
 
+def Attn_BlocksAttr : Attn_MaskAttr<"Blocks", "blocks", [
+    "getNumMaskOperands", "verifyMask", "visitLists", "getHeadsAlike",
+    "prepare"]> {
+  let summary = "listed blocks of keys for each block of query rows";
+  let description = [{
+    Query rows form blocks of `q_block` rows, keys blocks of `kv_block` keys;
+    the last ones may be cut. A pair is kept when the list of its query block
+    holds the number of its key block. Lists are sets: order, repetitions and
+    numbers that are no block do not matter. Rows count by their place in the
+    query tensor, whatever the `query_offset`. Causality is not implied.
+    Selected blocks (arXiv:2006.06635), tokens (`kv_block = 1`) and masks of
+    blocks have this form.
+
+    | `layout`  | Operands                                                |
+    |-----------|---------------------------------------------------------|
+    | `padded`  | numbers `[B, H, NQ, K]`, how many of them count `[B, H, NQ]` |
+    | `csr`     | begin of each list `[B, H, NQ + 1]`, numbers `[B, H, N]` |
+    | `members` | true = listed, `[B, H, NQ, NK]` i1                      |
+
+    `NQ` and `NK` are the numbers of query and key blocks, `B` may be 1 and `H`
+    any divisor of the number of heads: consecutive heads share a list. Counts
+    and begins are clamped to what there is.
+
+    Example: `#attn.blocks<q_block = 64, kv_block = 64, layout = padded>`
+  }];
+  let parameters = (ins
+    "int64_t":$q_block, "int64_t":$kv_block,
+    DefaultValuedParameter<"::mlir::attn::BlockLayout",
+                           "::mlir::attn::BlockLayout::Padded">:$layout);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
 def Attn_DocumentsAttr : Attn_MaskAttr<"Documents", "documents", [
     "getNumMaskOperands", "verifyMask"]> {
   let summary = "keys of the query's own document";
@@ -89,7 +123,8 @@ def Attn_DocumentsAttr : Attn_MaskAttr<"Documents", "documents", [
 
 class Attn_MaskListAttr<string name, string attrMnemonic>
     : Attn_MaskAttr<name, attrMnemonic, [
-        "getNumMaskOperands", "verifyMask", "simplify"]> {
+        "getNumMaskOperands", "verifyMask", "simplify", "visitLists",
+        "getHeadsAlike", "prepare"]> {
   let parameters = (ins
     ArrayRefParameter<"::mlir::attn::MaskAttrInterface">:$masks);
 }
@@ -115,7 +150,8 @@ def Attn_AnyOfAttr : Attn_MaskListAttr<"AnyOf", "any_of"> {
 }
 
 def Attn_NotAttr : Attn_MaskAttr<"Not", "not", [
-    "getNumMaskOperands", "verifyMask", "simplify"]> {
+    "getNumMaskOperands", "verifyMask", "simplify", "getHeadsAlike",
+    "prepare"]> {
   let summary = "pairs that the member does not keep";
   let description = [{
     The complement of its member, among the keys that exist.

@@ -7,6 +7,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/OpDefinition.h"
 #include "llvm/ADT/SmallVector.h"
+#include <functional>
 
 namespace mlir::attn {
 
@@ -14,18 +15,23 @@ namespace mlir::attn {
 /// values; for questions at compile time they are constants.
 struct MaskPoint {
   OpFoldResult batch, head;
+  OpFoldResult heads;    ///< number of query heads
+  OpFoldResult kvLen;    ///< number of keys in memory
+  OpFoldResult entry;    ///< place of the query in the list of rows
   OpFoldResult queryRow; ///< row of the query tensor
   OpFoldResult query;    ///< position of the query: row + query_offset
   OpFoldResult key;      ///< position of the key: its row
   ValueRange operands;   ///< the mask's operands, tensors
 };
 
-/// All pairs of the query positions [queryBegin, queryEnd) with keys.
+/// All pairs of some queries with keys: rows in the places [entryBegin,
+/// entryEnd) of the list of rows, at positions inside [queryBegin, queryEnd).
 struct MaskTile {
   OpFoldResult batch, head;
-  OpFoldResult queryRow; ///< row of the first query
+  OpFoldResult heads; ///< number of query heads
+  OpFoldResult entryBegin, entryEnd;
   OpFoldResult queryBegin, queryEnd;
-  OpFoldResult kvLen; ///< number of keys
+  OpFoldResult kvLen; ///< number of keys of the batch entry
   ValueRange operands;
 };
 
@@ -34,6 +40,30 @@ struct KeyInterval {
   OpFoldResult begin, end;
 };
 using KeyIntervals = SmallVector<KeyInterval, 2>;
+
+/// A list of key intervals whose number is known at run time only: the second
+/// half of what a tile must visit. Candidates stand in rising order and do not
+/// overlap; each begins and ends at multiples of `granule`, maybe beyond the
+/// keys. The functions build operations at the builder's place.
+struct KeyList {
+  int64_t granule = 1;
+  bool single = true; ///< every candidate is one granule long
+  /// The list counts no pair with a key outside.
+  KeyInterval clip;
+  /// Numbers [begin, end) of the candidates that may hold keys of an interval.
+  std::function<KeyInterval(OpBuilder &, Location, KeyInterval)> candidates;
+  std::function<KeyInterval(OpBuilder &, Location, OpFoldResult)> entry;
+  /// The candidate belongs to the list (i1).
+  std::function<OpFoldResult(OpBuilder &, Location, OpFoldResult)> present;
+  /// Every pair of the tile with the candidate's keys is kept (i1).
+  std::function<OpFoldResult(OpBuilder &, Location, OpFoldResult)> full;
+  /// The list counts the pair `point` (i1): the mask keeps it, and its key lies
+  /// in a present candidate. A number says in which, if that is known.
+  std::function<OpFoldResult(OpBuilder &, Location, const MaskPoint &,
+                             std::optional<OpFoldResult>)>
+      keep;
+};
+using KeyLists = SmallVector<KeyList, 1>;
 
 /// The attention that carries a mask, as far as a verifier needs it.
 struct MaskUse {
@@ -49,6 +79,13 @@ enum class TileState { Empty, Partial, Full };
 #include "attn/Dialect/Attn/IR/AttnAttrInterfaces.h.inc"
 
 namespace mlir::attn {
+
+/// The common part of two intervals, and whether `x` lies inside one of
+/// `intervals` (i1).
+KeyInterval intersect(OpBuilder &builder, Location loc, const KeyInterval &a,
+                      const KeyInterval &b);
+OpFoldResult isInside(OpBuilder &builder, Location loc, const KeyInterval &x,
+                      ArrayRef<KeyInterval> intervals);
 
 /// Half-open box of positions, all constant.
 struct TileBox {
@@ -75,6 +112,12 @@ std::optional<double> maskDensity(MaskAttrInterface mask, int64_t heads,
 /// those that the result reads.
 MaskAttrInterface simplifyMask(MaskAttrInterface mask,
                                SmallVectorImpl<unsigned> &operands);
+
+/// A mask over operands that are cheap to ask, equal to `mask` over
+/// `operands`, which become those of the result. `kvLen` keys are in memory.
+MaskAttrInterface prepareMask(OpBuilder &builder, Location loc,
+                              MaskAttrInterface mask, OpFoldResult kvLen,
+                              SmallVectorImpl<Value> &operands);
 
 /// `mask` is the one that keeps every pair, in its simplest form.
 bool keepsEveryPair(MaskAttrInterface mask);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "attn/Dialect/Attn/Utils/IndexMath.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::attn;
@@ -44,8 +45,94 @@ LogicalResult verifyMembers(ArrayRef<MaskAttrInterface> masks,
   return success();
 }
 
-KeyIntervals intersect(const IndexMath &math, const KeyIntervals &a,
-                       const KeyIntervals &b) {
+/// Members, prepared one by one.
+SmallVector<MaskAttrInterface>
+prepareMembers(ArrayRef<MaskAttrInterface> masks, OpBuilder &builder,
+               Location loc, OpFoldResult kvLen,
+               SmallVectorImpl<Value> &operands) {
+  SmallVector<MaskAttrInterface> prepared;
+  SmallVector<Value> all;
+  ArrayRef<Value> rest = operands;
+  for (MaskAttrInterface mask : masks) {
+    unsigned count = mask.getNumMaskOperands();
+    SmallVector<Value> own(rest.take_front(count));
+    rest = rest.drop_front(count);
+    prepared.push_back(prepareMask(builder, loc, mask, kvLen, own));
+    llvm::append_range(all, own);
+  }
+  operands.assign(all.begin(), all.end());
+  return prepared;
+}
+
+int64_t alikeInAll(ArrayRef<MaskAttrInterface> masks, int64_t heads,
+                   TypeRange types) {
+  int64_t alike = 0;
+  for (MaskAttrInterface mask : masks) {
+    unsigned count = mask.getNumMaskOperands();
+    alike = std::gcd(alike, mask.getHeadsAlike(heads, types.take_front(count)));
+    types = types.drop_front(count);
+  }
+  return alike;
+}
+
+/// The smallest interval that holds all of `intervals`; an empty one does not
+/// stretch it.
+KeyInterval hullOf(const IndexMath &math, const KeyIntervals &intervals,
+                   OpFoldResult kvLen) {
+  if (intervals.size() == 1)
+    return intervals.front();
+  KeyInterval hull{kvLen, math.constant(0)};
+  for (const KeyInterval &x : intervals) {
+    OpFoldResult empty =
+        math.compare(arith::CmpIPredicate::sge, x.begin, x.end);
+    hull.begin = math.min(hull.begin, math.select(empty, kvLen, x.begin));
+    hull.end = math.max(hull.end, math.select(empty, math.constant(0), x.end));
+  }
+  return hull;
+}
+
+using KeepFn =
+    std::function<OpFoldResult(OpBuilder &, Location, const MaskPoint &)>;
+
+/// `list` of a member whose operands are `count` from `first` on.
+KeyList withOperands(KeyList list, unsigned first, unsigned count) {
+  auto keep = list.keep;
+  list.keep = [=](OpBuilder &b, Location loc, const MaskPoint &point,
+                  std::optional<OpFoldResult> known) {
+    MaskPoint inner = point;
+    inner.operands = point.operands.slice(first, count);
+    return keep(b, loc, inner, known);
+  };
+  return list;
+}
+
+/// `list`, where `keeps` must hold as well: a mask that keeps nothing outside
+/// of `hull` and all pairs inside of `full`.
+KeyList restricted(OpBuilder &builder, Location loc, KeyList list,
+                   std::optional<KeyInterval> hull, const KeyIntervals &full,
+                   KeepFn keeps) {
+  KeyList result = list;
+  if (hull)
+    result.clip = intersect(builder, loc, list.clip, *hull);
+  result.full = [=](OpBuilder &b, Location loc, OpFoldResult i) {
+    IndexMath math(b, loc);
+    // Asked in this order, a constant answer saves the other question.
+    OpFoldResult inside = isInside(b, loc, list.entry(b, loc, i), full);
+    return constantOf(inside) == 0
+               ? inside
+               : math.logicalAnd(inside, list.full(b, loc, i));
+  };
+  result.keep = [=](OpBuilder &b, Location loc, const MaskPoint &point,
+                    std::optional<OpFoldResult> known) {
+    IndexMath math(b, loc);
+    return math.logicalAnd(list.keep(b, loc, point, known),
+                           keeps(b, loc, point));
+  };
+  return result;
+}
+
+KeyIntervals intersectAll(const IndexMath &math, const KeyIntervals &a,
+                          const KeyIntervals &b) {
   KeyIntervals result;
   for (const KeyInterval &x : a)
     for (const KeyInterval &y : b)
@@ -59,8 +146,8 @@ KeyIntervals complement(const IndexMath &math, const KeyIntervals &intervals,
   KeyIntervals result = {{math.constant(0), kvLen}};
   // An empty interval, whose end may lie before its begin, removes nothing.
   for (const KeyInterval &x : intervals)
-    result =
-        intersect(math, result, {{math.constant(0), x.begin}, {x.end, kvLen}});
+    result = intersectAll(math, result,
+                          {{math.constant(0), x.begin}, {x.end, kvLen}});
   return result;
 }
 
@@ -152,7 +239,7 @@ KeyIntervals AllOfAttr::visitIntervals(OpBuilder &builder, Location loc,
   IndexMath math(builder, loc);
   KeyIntervals result = {{math.constant(0), tile.kvLen}};
   forEachMember(getMasks(), tile, [&](MaskAttrInterface m, const MaskTile &t) {
-    result = intersect(math, result, m.visitIntervals(builder, loc, t));
+    result = intersectAll(math, result, m.visitIntervals(builder, loc, t));
   });
   return result;
 }
@@ -162,9 +249,67 @@ KeyIntervals AllOfAttr::fullIntervals(OpBuilder &builder, Location loc,
   IndexMath math(builder, loc);
   KeyIntervals result = {{math.constant(0), tile.kvLen}};
   forEachMember(getMasks(), tile, [&](MaskAttrInterface m, const MaskTile &t) {
-    result = intersect(math, result, m.fullIntervals(builder, loc, t));
+    result = intersectAll(math, result, m.fullIntervals(builder, loc, t));
   });
   return result;
+}
+
+KeyLists AllOfAttr::visitLists(OpBuilder &builder, Location loc,
+                               const MaskTile &tile) const {
+  IndexMath math(builder, loc);
+  // The members so far, as one mask.
+  KeyIntervals visit = {{math.constant(0), tile.kvLen}}, full = visit;
+  KeyLists lists;
+  KeepFn keeps = [](OpBuilder &b, Location loc, const MaskPoint &) {
+    return IndexMath(b, loc).boolean(true);
+  };
+  unsigned firstOperand = 0;
+  forEachMember(getMasks(), tile, [&](MaskAttrInterface m, const MaskTile &t) {
+    KeyIntervals ownVisit = m.visitIntervals(builder, loc, t);
+    KeyIntervals ownFull = m.fullIntervals(builder, loc, t);
+    KeyLists ownLists = m.visitLists(builder, loc, t);
+    unsigned first = firstOperand, count = m.getNumMaskOperands();
+    firstOperand += count;
+    KeepFn ownKeeps = [=](OpBuilder &b, Location loc, const MaskPoint &point) {
+      MaskPoint inner = point;
+      inner.operands = point.operands.slice(first, count);
+      return m.keep(b, loc, inner);
+    };
+    // Lists meet intervals and lists; only lists with intervals have a hull.
+    KeyLists met;
+    std::optional<KeyInterval> hull, ownHull;
+    if (lists.empty())
+      hull = hullOf(math, visit, tile.kvLen);
+    if (ownLists.empty())
+      ownHull = hullOf(math, ownVisit, tile.kvLen);
+    for (const KeyList &list : lists)
+      met.push_back(restricted(builder, loc, list, ownHull, ownFull, ownKeeps));
+    // What both have in lists is visited by the first ones.
+    if (!visit.empty())
+      for (KeyList list : ownLists) {
+        list = withOperands(list, first, count);
+        met.push_back(restricted(builder, loc, list, hull, full, keeps));
+      }
+    lists = met;
+    visit = intersectAll(math, visit, ownVisit);
+    full = intersectAll(math, full, ownFull);
+    keeps = [=](OpBuilder &b, Location loc, const MaskPoint &point) {
+      IndexMath math(b, loc);
+      return math.logicalAnd(keeps(b, loc, point), ownKeeps(b, loc, point));
+    };
+  });
+  return lists;
+}
+
+int64_t AllOfAttr::getHeadsAlike(int64_t heads, TypeRange types) const {
+  return alikeInAll(getMasks(), heads, types);
+}
+
+Attribute AllOfAttr::prepare(OpBuilder &builder, Location loc,
+                             OpFoldResult kvLen,
+                             SmallVectorImpl<Value> &operands) const {
+  return AllOfAttr::get(
+      getContext(), prepareMembers(getMasks(), builder, loc, kvLen, operands));
 }
 
 unsigned AllOfAttr::getNumMaskOperands() const {
@@ -220,6 +365,30 @@ KeyIntervals AnyOfAttr::fullIntervals(OpBuilder &builder, Location loc,
   return result;
 }
 
+KeyLists AnyOfAttr::visitLists(OpBuilder &builder, Location loc,
+                               const MaskTile &tile) const {
+  KeyLists result;
+  unsigned first = 0;
+  forEachMember(getMasks(), tile, [&](MaskAttrInterface m, const MaskTile &t) {
+    unsigned count = m.getNumMaskOperands();
+    for (const KeyList &list : m.visitLists(builder, loc, t))
+      result.push_back(withOperands(list, first, count));
+    first += count;
+  });
+  return result;
+}
+
+int64_t AnyOfAttr::getHeadsAlike(int64_t heads, TypeRange types) const {
+  return alikeInAll(getMasks(), heads, types);
+}
+
+Attribute AnyOfAttr::prepare(OpBuilder &builder, Location loc,
+                             OpFoldResult kvLen,
+                             SmallVectorImpl<Value> &operands) const {
+  return AnyOfAttr::get(
+      getContext(), prepareMembers(getMasks(), builder, loc, kvLen, operands));
+}
+
 unsigned AnyOfAttr::getNumMaskOperands() const {
   return countOperands(getMasks());
 }
@@ -259,8 +428,20 @@ KeyIntervals NotAttr::visitIntervals(OpBuilder &builder, Location loc,
 KeyIntervals NotAttr::fullIntervals(OpBuilder &builder, Location loc,
                                     const MaskTile &tile) const {
   IndexMath math(builder, loc);
+  if (!getMask().visitLists(builder, loc, tile).empty())
+    return {};
   return complement(math, getMask().visitIntervals(builder, loc, tile),
                     tile.kvLen);
+}
+
+int64_t NotAttr::getHeadsAlike(int64_t heads, TypeRange types) const {
+  return getMask().getHeadsAlike(heads, types);
+}
+
+Attribute NotAttr::prepare(OpBuilder &builder, Location loc, OpFoldResult kvLen,
+                           SmallVectorImpl<Value> &operands) const {
+  return NotAttr::get(getContext(),
+                      prepareMask(builder, loc, getMask(), kvLen, operands));
 }
 
 unsigned NotAttr::getNumMaskOperands() const {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "attn/Dialect/Attn/Utils/IndexMath.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::attn;
@@ -103,6 +104,122 @@ KeyIntervals PerHeadAttr::visitIntervals(OpBuilder &builder, Location loc,
 KeyIntervals PerHeadAttr::fullIntervals(OpBuilder &builder, Location loc,
                                         const MaskTile &tile) const {
   return chosen(*this, builder, loc, tile, /*full=*/true);
+}
+
+/// The list that is `a` where `condition` holds, else `b`.
+static KeyList either(OpBuilder &builder, Location loc, OpFoldResult condition,
+                      const KeyList &a, const KeyList &b) {
+  IndexMath math(builder, loc);
+  auto interval = [=](OpBuilder &builder, Location loc, const KeyInterval &x,
+                      const KeyInterval &y) {
+    IndexMath math(builder, loc);
+    return KeyInterval{math.select(condition, x.begin, y.begin),
+                       math.select(condition, x.end, y.end)};
+  };
+  KeyList result;
+  result.granule = std::gcd(a.granule, b.granule);
+  result.single = a.single && b.single && a.granule == b.granule;
+  result.clip = interval(builder, loc, a.clip, b.clip);
+  result.candidates = [=](OpBuilder &bb, Location loc, KeyInterval keys) {
+    return interval(bb, loc, a.candidates(bb, loc, keys),
+                    b.candidates(bb, loc, keys));
+  };
+  result.entry = [=](OpBuilder &bb, Location loc, OpFoldResult i) {
+    return interval(bb, loc, a.entry(bb, loc, i), b.entry(bb, loc, i));
+  };
+  result.present = [=](OpBuilder &bb, Location loc, OpFoldResult i) {
+    IndexMath math(bb, loc);
+    return math.select(condition, a.present(bb, loc, i), b.present(bb, loc, i));
+  };
+  result.full = [=](OpBuilder &bb, Location loc, OpFoldResult i) {
+    IndexMath math(bb, loc);
+    return math.select(condition, a.full(bb, loc, i), b.full(bb, loc, i));
+  };
+  result.keep = [=](OpBuilder &bb, Location loc, const MaskPoint &point,
+                    std::optional<OpFoldResult> known) {
+    IndexMath math(bb, loc);
+    return math.select(condition, a.keep(bb, loc, point, known),
+                       b.keep(bb, loc, point, known));
+  };
+  return result;
+}
+
+KeyLists PerHeadAttr::visitLists(OpBuilder &builder, Location loc,
+                                 const MaskTile &tile) const {
+  IndexMath math(builder, loc);
+  OpFoldResult member = memberOf(math, *this, tile.head);
+  auto known = constantOf(member);
+  KeyLists result;
+  unsigned firstOperand = 0;
+  for (auto [i, mask] : llvm::enumerate(getMasks())) {
+    unsigned first = firstOperand, count = mask.getNumMaskOperands();
+    firstOperand += count;
+    if (known && *known != static_cast<int64_t>(i))
+      continue;
+    MaskTile inner = tile;
+    inner.operands = tile.operands.slice(first, count);
+    KeyLists own = mask.visitLists(builder, loc, inner);
+    OpFoldResult isMember =
+        math.compare(arith::CmpIPredicate::eq, member, math.constant(i));
+    for (auto [n, list] : llvm::enumerate(own)) {
+      auto keep = list.keep;
+      int64_t number = i;
+      PerHeadAttr self = *this;
+      list.keep = [=](OpBuilder &b, Location loc, const MaskPoint &point,
+                      std::optional<OpFoldResult> known) -> OpFoldResult {
+        IndexMath math(b, loc);
+        MaskPoint inner = point;
+        inner.operands = point.operands.slice(first, count);
+        // A point of another head asks another list.
+        OpFoldResult here = math.compare(arith::CmpIPredicate::eq,
+                                         memberOf(math, self, point.head),
+                                         math.constant(number));
+        return math.logicalAnd(here, keep(b, loc, inner, known));
+      };
+      if (n < result.size()) {
+        result[n] = either(builder, loc, isMember, list, result[n]);
+      } else if (constantOf(isMember) == 1) {
+        result.push_back(list);
+      } else {
+        // Heads of other members have no keys here.
+        OpFoldResult none = math.constant(0);
+        list.clip = {math.select(isMember, list.clip.begin, none),
+                     math.select(isMember, list.clip.end, none)};
+        result.push_back(list);
+      }
+    }
+  }
+  return result;
+}
+
+int64_t PerHeadAttr::getHeadsAlike(int64_t heads, TypeRange types) const {
+  int64_t alike = 0;
+  for (auto [h, index] : llvm::enumerate(getIndices()))
+    if (h && index != getIndices()[h - 1])
+      alike = std::gcd(alike, static_cast<int64_t>(h));
+  for (MaskAttrInterface mask : getMasks()) {
+    unsigned count = mask.getNumMaskOperands();
+    alike = std::gcd(alike, mask.getHeadsAlike(heads, types.take_front(count)));
+    types = types.drop_front(count);
+  }
+  return alike;
+}
+
+Attribute PerHeadAttr::prepare(OpBuilder &builder, Location loc,
+                               OpFoldResult kvLen,
+                               SmallVectorImpl<Value> &operands) const {
+  SmallVector<MaskAttrInterface> masks;
+  SmallVector<Value> all;
+  ArrayRef<Value> rest = operands;
+  for (MaskAttrInterface mask : getMasks()) {
+    unsigned count = mask.getNumMaskOperands();
+    SmallVector<Value> own(rest.take_front(count));
+    rest = rest.drop_front(count);
+    masks.push_back(prepareMask(builder, loc, mask, kvLen, own));
+    llvm::append_range(all, own);
+  }
+  operands.assign(all.begin(), all.end());
+  return PerHeadAttr::get(getContext(), masks, getIndices());
 }
 
 LogicalResult

@@ -107,6 +107,8 @@ private:
   int64_t group = 1; ///< query heads per key/value head
   Value keys, values;
   SmallVector<OpFoldResult> rowShape;
+  MaskAttrInterface mask; ///< prepared
+  SmallVector<Value> maskOperands;
 };
 
 void AttentionBuilder::setUpShape() {
@@ -118,6 +120,9 @@ void AttentionBuilder::setUpShape() {
   kvLen = tensor::getMixedSize(b, loc, op.getKey(), 2);
   keys = op.getKey();
   values = op.getValue();
+  maskOperands = op.getMaskOperands();
+  if (auto whole = op.getMaskAttr())
+    mask = prepareMask(b, loc, whole, kvLen, maskOperands);
   if (auto size = op.getGroupSize()) {
     grouped = *size != 1;
     group = *size;
@@ -315,13 +320,21 @@ Value AttentionBuilder::buildScores() {
     if (op.getKvLengths())
       kept = math.logicalAnd(kept, math.compare(arith::CmpIPredicate::slt, key,
                                                 convertToIndex(b, *next++)));
-    if (auto mask = op.getMaskAttr()) {
+    if (mask) {
       OpFoldResult position = row;
       if (offset)
         position = math.add(row, isa<RankedTensorType>(offset.getType())
                                      ? convertToIndex(b, *next++)
                                      : offset);
-      MaskPoint point{batch, head, row, position, key, op.getMaskOperands()};
+      MaskPoint point;
+      point.batch = batch;
+      point.head = head;
+      point.heads = heads;
+      point.kvLen = kvLen;
+      point.entry = point.queryRow = row;
+      point.query = position;
+      point.key = key;
+      point.operands = maskOperands;
       kept = math.logicalAnd(kept, mask.keep(b, b.getLoc(), point));
     }
     if (constantOf(kept) != 1) {

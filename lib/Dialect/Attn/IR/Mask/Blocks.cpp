@@ -1,0 +1,372 @@
+//===- Blocks.cpp - Listed blocks of keys ---------------------------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "attn/Dialect/Attn/Utils/IndexMath.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+using namespace mlir;
+using namespace mlir::attn;
+
+LogicalResult BlocksAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 int64_t qBlock, int64_t kvBlock,
+                                 BlockLayout layout) {
+  for (auto [name, size] :
+       {std::pair("q_block", qBlock), {"kv_block", kvBlock}})
+    if (size < 1 || size > kMaxMaskDistance)
+      return emitError() << "'" << name << "' is " << size << "; expected 1 to "
+                         << kMaxMaskDistance;
+  return success();
+}
+
+unsigned BlocksAttr::getNumMaskOperands() const {
+  return getLayout() == BlockLayout::Members ? 1 : 2;
+}
+
+//===----------------------------------------------------------------------===//
+// Verification
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+struct Expected {
+  StringRef name;
+  int64_t rank;
+  bool members; ///< i1, else integers
+};
+
+LogicalResult verifyType(Type type, Expected expected, const MaskUse &use,
+                         function_ref<InFlightDiagnostic()> emit) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  bool right = tensor && tensor.getRank() == expected.rank;
+  if (right) {
+    Type element = tensor.getElementType();
+    right = expected.members
+                ? element.isInteger(1)
+                : element.isSignlessIntOrIndex() && !element.isInteger(1);
+  }
+  if (!right)
+    return emit() << "expects the " << expected.name << " to be a rank "
+                  << expected.rank << " tensor of "
+                  << (expected.members ? "i1" : "integers")
+                  << ", but their type is " << type;
+  int64_t batch = tensor.getDimSize(0), heads = tensor.getDimSize(1);
+  if (!ShapedType::isDynamic(batch) && batch != 1 &&
+      !ShapedType::isDynamic(use.batch) && batch != use.batch)
+    return emit() << "expects the " << expected.name << " to have batch size "
+                  << use.batch << " or 1, but dimension 0 is " << batch;
+  if (!ShapedType::isDynamic(heads) && !ShapedType::isDynamic(use.heads) &&
+      (heads == 0 || use.heads % heads != 0))
+    return emit() << "expects the number of heads of the " << expected.name
+                  << " to divide the " << use.heads
+                  << " query heads, but dimension 1 is " << heads;
+  return success();
+}
+
+/// Dimension `dim` of `type` is `size`, where both are known.
+LogicalResult verifySize(Type type, StringRef name, int64_t dim, int64_t size,
+                         StringRef meaning,
+                         function_ref<InFlightDiagnostic()> emit) {
+  int64_t own = cast<RankedTensorType>(type).getDimSize(dim);
+  if (ShapedType::isDynamic(own) || ShapedType::isDynamic(size) || own == size)
+    return success();
+  return emit() << "expects dimension " << dim << " of the " << name
+                << " to be " << size << ", " << meaning << ", but it is "
+                << own;
+}
+
+int64_t blocksOf(int64_t length, int64_t block) {
+  return ShapedType::isDynamic(length) ? length
+                                       : llvm::divideCeil(length, block);
+}
+
+} // namespace
+
+LogicalResult
+BlocksAttr::verifyMask(const MaskUse &use,
+                       function_ref<InFlightDiagnostic()> emit) const {
+  SmallVector<Expected, 2> expected;
+  BlockLayout layout = getLayout();
+  if (layout == BlockLayout::Padded)
+    expected = {{"block numbers", 4, false}, {"block counts", 3, false}};
+  else if (layout == BlockLayout::Csr)
+    expected = {{"list begins", 3, false}, {"block numbers", 3, false}};
+  else
+    expected = {{"listed blocks", 4, true}};
+  for (auto [type, part] : llvm::zip_equal(use.operandTypes, expected))
+    if (failed(verifyType(type, part, use, emit)))
+      return failure();
+  int64_t rows = blocksOf(use.queryLen, getQBlock());
+  Type first = use.operandTypes[0];
+  if (layout == BlockLayout::Csr) {
+    if (!ShapedType::isDynamic(rows))
+      ++rows;
+    if (failed(verifySize(first, expected[0].name, 2, rows,
+                          "one more than the query blocks", emit)))
+      return failure();
+  } else {
+    for (auto [type, part] : llvm::zip_equal(use.operandTypes, expected))
+      if (failed(verifySize(type, part.name, 2, rows,
+                            "the number of query blocks", emit)))
+        return failure();
+  }
+  if (layout == BlockLayout::Members)
+    return verifySize(first, expected[0].name, 3,
+                      blocksOf(use.kvLen, getKvBlock()),
+                      "the number of key blocks", emit);
+  // Both operands are about the same lists.
+  Type second = use.operandTypes[1];
+  for (int64_t dim : {0, 1})
+    if (failed(verifySize(second, expected[1].name, dim,
+                          cast<RankedTensorType>(first).getDimSize(dim),
+                          "as in the " + expected[0].name.str(), emit)))
+      return failure();
+  return success();
+}
+
+int64_t BlocksAttr::getHeadsAlike(int64_t heads, TypeRange types) const {
+  int64_t own = cast<RankedTensorType>(types[0]).getDimSize(1);
+  if (own == 1)
+    return 0;
+  bool known = !ShapedType::isDynamic(own) && !ShapedType::isDynamic(heads);
+  return known && own > 0 ? heads / own : 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Preparation: lists become members
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Writes the lists of one operand pair into a tensor of members.
+class MemberBuilder {
+public:
+  MemberBuilder(OpBuilder &builder, Location loc, BlocksAttr attr,
+                OpFoldResult kvLen, ValueRange operands)
+      : b(loc, builder), math(b, loc), attr(attr), operands(operands) {
+    keyBlocks =
+        math.max(math.ceilDiv(kvLen, attr.getKvBlock()), math.constant(1));
+  }
+
+  Value build() {
+    bool csr = attr.getLayout() == BlockLayout::Csr;
+    SmallVector<OpFoldResult> shape;
+    for (int64_t dim : {0, 1, 2})
+      shape.push_back(tensor::getMixedSize(b, b.getLoc(), operands[0], dim));
+    if (csr)
+      shape[2] = math.sub(shape[2], math.constant(1));
+    // A place for reads even where there is no list.
+    SmallVector<OpFoldResult> lists = shape;
+    for (OpFoldResult &size : shape)
+      size = math.max(size, math.constant(1));
+    shape.push_back(keyBlocks);
+    Value none = arith::ConstantOp::create(b, b.getBoolAttr(false));
+    Value members = tensor::EmptyOp::create(b, shape, b.getI1Type());
+    members = linalg::FillOp::create(b, none, members).getResult(0);
+    return overLists(lists, {}, members);
+  }
+
+private:
+  using Place = SmallVector<Value, 3>;
+
+  Value loop(OpFoldResult begin, OpFoldResult end, Value members,
+             function_ref<Value(Value, Value)> body) {
+    auto op =
+        scf::ForOp::create(b, math.materialize(begin), math.materialize(end),
+                           math.materialize(math.constant(1)), members);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(op.getBody());
+    scf::YieldOp::create(b, body(op.getInductionVar(), op.getRegionIterArg(0)));
+    return op.getResult(0);
+  }
+
+  Value overLists(ArrayRef<OpFoldResult> sizes, Place place, Value members) {
+    if (sizes.empty())
+      return addList(place, members);
+    return loop(math.constant(0), sizes.front(), members,
+                [&](Value i, Value inner) {
+                  Place next = place;
+                  next.push_back(i);
+                  return overLists(sizes.drop_front(), next, inner);
+                });
+  }
+
+  Value readIndex(Value tensor, ValueRange at) {
+    Value x = tensor::ExtractOp::create(b, tensor, at);
+    if (x.getType().isIndex())
+      return x;
+    return arith::IndexCastOp::create(b, b.getIndexType(), x);
+  }
+
+  OpFoldResult clamp(OpFoldResult x, OpFoldResult high) {
+    return math.min(math.max(x, math.constant(0)), high);
+  }
+
+  Value addList(const Place &place, Value members) {
+    bool csr = attr.getLayout() == BlockLayout::Csr;
+    Value numbers = operands[csr ? 1 : 0];
+    OpFoldResult capacity =
+        tensor::getMixedSize(b, b.getLoc(), numbers, csr ? 2 : 3);
+    OpFoldResult begin = math.constant(0), end;
+    if (csr) {
+      Place after = place;
+      after[2] = math.materialize(math.add(place[2], math.constant(1)));
+      begin = clamp(readIndex(operands[0], place), capacity);
+      end = clamp(readIndex(operands[0], after), capacity);
+    } else {
+      end = clamp(readIndex(operands[1], place), capacity);
+    }
+    return loop(begin, end, members, [&](Value i, Value inner) {
+      Place at = place;
+      if (csr)
+        at.back() = i;
+      else
+        at.push_back(i);
+      Value number = readIndex(numbers, at);
+      return addBlock(place, number, inner);
+    });
+  }
+
+  Value addBlock(const Place &place, Value number, Value members) {
+    OpFoldResult inside = math.logicalAnd(
+        math.compare(arith::CmpIPredicate::sge, number, math.constant(0)),
+        math.compare(arith::CmpIPredicate::slt, number, keyBlocks));
+    // What is no block is stored where it changes nothing.
+    Place at = place;
+    at.push_back(
+        math.materialize(clamp(number, math.sub(keyBlocks, math.constant(1)))));
+    Value old = tensor::ExtractOp::create(b, members, at);
+    Value now = arith::OrIOp::create(b, old, math.materialize(inside));
+    return tensor::InsertOp::create(b, now, members, at);
+  }
+
+  ImplicitLocOpBuilder b;
+  IndexMath math;
+  BlocksAttr attr;
+  ValueRange operands;
+  OpFoldResult keyBlocks;
+};
+
+} // namespace
+
+Attribute BlocksAttr::prepare(OpBuilder &builder, Location loc,
+                              OpFoldResult kvLen,
+                              SmallVectorImpl<Value> &operands) const {
+  if (getLayout() == BlockLayout::Members)
+    return *this;
+  Value members = MemberBuilder(builder, loc, *this, kvLen, operands).build();
+  operands.assign(1, members);
+  return BlocksAttr::get(getContext(), getQBlock(), getKvBlock(),
+                         BlockLayout::Members);
+}
+
+//===----------------------------------------------------------------------===//
+// Members
+//===----------------------------------------------------------------------===//
+
+/// Whether key block `block` is listed for query block `rows` (i1). Indices
+/// are clamped to the tensor.
+static OpFoldResult isMember(OpBuilder &builder, Location loc, Value members,
+                             OpFoldResult batch, OpFoldResult head,
+                             OpFoldResult heads, OpFoldResult rows,
+                             OpFoldResult block) {
+  IndexMath math(builder, loc);
+  auto size = [&](int64_t dim) {
+    return tensor::getMixedSize(builder, loc, members, dim);
+  };
+  auto last = [&](int64_t dim) {
+    return math.sub(size(dim), math.constant(1));
+  };
+  OpFoldResult own = size(1), group = head;
+  if (constantOf(own) == 1)
+    group = math.constant(0);
+  else if (constantOf(own) && constantOf(heads))
+    group = math.floorDiv(head, *constantOf(heads) / *constantOf(own));
+  else
+    group = arith::DivUIOp::create(builder, loc,
+                                   math.materialize(math.mul(head, own)),
+                                   math.materialize(heads))
+                .getResult();
+  Value at[] = {
+      math.materialize(constantOf(size(0)) == 1 ? math.constant(0)
+                                                : math.min(batch, last(0))),
+      math.materialize(group), math.materialize(math.min(rows, last(2))),
+      math.materialize(math.min(block, last(3)))};
+  return tensor::ExtractOp::create(builder, loc, members, at).getResult();
+}
+
+OpFoldResult BlocksAttr::keep(OpBuilder &builder, Location loc,
+                              const MaskPoint &point) const {
+  IndexMath math(builder, loc);
+  return isMember(builder, loc, point.operands[0], point.batch, point.head,
+                  point.heads, math.floorDiv(point.entry, getQBlock()),
+                  math.floorDiv(point.key, getKvBlock()));
+}
+
+KeyIntervals BlocksAttr::visitIntervals(OpBuilder &, Location,
+                                        const MaskTile &) const {
+  return {};
+}
+
+KeyIntervals BlocksAttr::fullIntervals(OpBuilder &, Location,
+                                       const MaskTile &) const {
+  return {};
+}
+
+KeyLists BlocksAttr::visitLists(OpBuilder &builder, Location loc,
+                                const MaskTile &tile) const {
+  IndexMath math(builder, loc);
+  BlocksAttr self = *this;
+  int64_t rows = getQBlock(), keys = getKvBlock();
+  Value members = tile.operands[0];
+  OpFoldResult batch = tile.batch, head = tile.head, heads = tile.heads;
+  OpFoldResult firstRows = math.floorDiv(tile.entryBegin, rows);
+  OpFoldResult endRows = math.ceilDiv(tile.entryEnd, rows);
+  // Over the query blocks of the tile: is one, or are all of them members?
+  auto reduce = [=](OpBuilder &b, Location loc, OpFoldResult block, bool all) {
+    IndexMath math(b, loc);
+    auto loop = scf::ForOp::create(b, loc, math.materialize(firstRows),
+                                   math.materialize(endRows),
+                                   math.materialize(math.constant(1)),
+                                   math.materialize(math.boolean(all)));
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    OpFoldResult one = isMember(b, loc, members, batch, head, heads,
+                                loop.getInductionVar(), block);
+    OpFoldResult before = loop.getRegionIterArg(0);
+    OpFoldResult after =
+        all ? math.logicalAnd(before, one) : math.logicalOr(before, one);
+    scf::YieldOp::create(b, loc, math.materialize(after));
+    return OpFoldResult(loop.getResult(0));
+  };
+  KeyList list;
+  list.granule = keys;
+  list.clip = {math.constant(0), tile.kvLen};
+  list.candidates = [=](OpBuilder &b, Location loc, KeyInterval range) {
+    IndexMath math(b, loc);
+    return KeyInterval{math.floorDiv(range.begin, keys),
+                       math.ceilDiv(range.end, keys)};
+  };
+  list.entry = [=](OpBuilder &b, Location loc, OpFoldResult i) {
+    IndexMath math(b, loc);
+    OpFoldResult begin = math.mul(i, math.constant(keys));
+    return KeyInterval{begin, math.add(begin, math.constant(keys))};
+  };
+  list.present = [=](OpBuilder &b, Location loc, OpFoldResult i) {
+    return reduce(b, loc, i, /*all=*/false);
+  };
+  list.full = [=](OpBuilder &b, Location loc, OpFoldResult i) {
+    return reduce(b, loc, i, /*all=*/true);
+  };
+  list.keep = [=](OpBuilder &b, Location loc, const MaskPoint &point,
+                  std::optional<OpFoldResult> known) {
+    if (!known)
+      return self.keep(b, loc, point);
+    IndexMath math(b, loc);
+    return isMember(b, loc, members, point.batch, point.head, point.heads,
+                    math.floorDiv(point.entry, rows), *known);
+  };
+  return {list};
+}
