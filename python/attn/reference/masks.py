@@ -43,3 +43,33 @@ def strided(query, key, stride, block, phase, anchor):
 def documents(query_ids, key_ids):
     """Rows of the same document, [B, 1, Sq, Skv] from [B, Sq] and [B, Skv]."""
     return (query_ids[:, :, None] == key_ids[:, None, :])[:, None]
+
+
+def blocks(rows, keys, members, q_block, kv_block):
+    """Listed blocks, [B, H, Sq, Skv] from [B, H, NQ, NK] for rows 0, 1, ..."""
+    by_row = members[:, :, np.arange(rows) // q_block]
+    return by_row[..., np.arange(keys) // kv_block]
+
+
+def padded_members(numbers, counts, key_blocks):
+    """Lists as sets: members [B, H, NQ, NK] of numbers [B, H, NQ, K], of which
+    the first `counts` [B, H, NQ] count; what is no block is left out."""
+    members = np.zeros((*numbers.shape[:3], key_blocks), bool)
+    for place in np.ndindex(counts.shape):
+        count = min(max(int(counts[place]), 0), numbers.shape[3])
+        for number in numbers[place][:count]:
+            if 0 <= number < key_blocks:
+                members[place][int(number)] = True
+    return members
+
+
+def csr_members(begins, numbers, key_blocks):
+    """The same from begins [B, H, NQ + 1] in numbers [B, H, N]."""
+    shape = (*begins.shape[:2], begins.shape[2] - 1)
+    members = np.zeros((*shape, key_blocks), bool)
+    for b, h, q in np.ndindex(shape):
+        begin, end = np.clip(begins[b, h, q : q + 2].astype(int), 0, numbers.shape[2])
+        for number in numbers[b, h, begin:end]:
+            if 0 <= number < key_blocks:
+                members[b, h, q, int(number)] = True
+    return members

@@ -44,10 +44,12 @@ class AttentionCase(Case):
     seed: int = 0
 
     def _tensor(self, name, dims, dtype):
-        shape = tuple(1 if d == "1" else getattr(self, d) for d in dims)
+        shape = tuple(
+            d if isinstance(d, int) else 1 if d == "1" else getattr(self, d) for d in dims
+        )
         dynamic = {
             i for i, d in enumerate(dims)
-            if d in self.dynamic or (d == "1" and self.dynamic_ones)
+            if (isinstance(d, str) and d in self.dynamic) or (d == "1" and self.dynamic_ones)
         }
         return Argument(name, dtype, shape, frozenset(dynamic))
 
@@ -59,15 +61,24 @@ class AttentionCase(Case):
     def _compute(self):
         return self.precision or self._wide
 
+    @property
+    def _sizes(self):
+        return {letter: getattr(self, letter) for letter in "BHGSK"}
+
+    def _mask_leaves(self):
+        """Each kind of the mask that reads operands, with its arguments."""
+        result, count = [], 0
+        for leaf in masks.leaves(self.mask) if self.mask else []:
+            own = []
+            for dims, dtype in masks.operands(leaf, self._sizes, self.index_type):
+                own.append(self._tensor(f"m{count}", dims, dtype))
+                count += 1
+            if own:
+                result.append((leaf, own))
+        return result
+
     def _mask_operands(self):
-        if not self.mask:
-            return []
-        documents = masks.leaves(self.mask).count(("documents",))
-        return [
-            self._tensor(f"m{2 * i + j}", dims, self.index_type)
-            for i in range(documents)
-            for j, dims in enumerate(("BS", "BK"))
-        ]
+        return [argument for _, own in self._mask_leaves() for argument in own]
 
     def arguments(self):
         result = [
@@ -144,9 +155,10 @@ class AttentionCase(Case):
                 values[name] = np.array(self.kv_lengths)
             elif name == "offset":
                 values[name] = np.array(self.query_offset)
-            else:
-                # Documents of about three rows, numbered in rising order.
-                values[name] = np.cumsum(rng.random(shape) < 0.3, axis=-1)
+        for leaf, own in self._mask_leaves():
+            shapes = [argument.shape for argument in own]
+            of_leaf = masks.values(leaf, shapes, self._sizes, rng)
+            values.update(zip([argument.name for argument in own], of_leaf))
         if self.special == "nan_query":
             values["q"][0, 0, 0, 0] = np.nan
         elif self.special == "nan_last_key":

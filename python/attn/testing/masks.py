@@ -4,6 +4,8 @@
 ("causal",)  ("window", left, right)  ("sink", size)  ("documents",)
 ("strided", stride, block, phase, anchor)  ("all_of", *masks)
 ("any_of", *masks)  ("not", mask)  ("per_head", masks, indices)
+("blocks", q_block, kv_block, layout, heads, share): `heads` sets of lists, 0
+for those of the key heads; about a `share` of all blocks is listed
 """
 
 import numpy as np
@@ -25,6 +27,9 @@ def text(mask):
             f"#attn.strided<stride = {stride}, block = {block}, phase = {phase}, "
             f"anchor = {anchor}>"
         )
+    if kind == "blocks":
+        q_block, kv_block, layout = args[:3]
+        return f"#attn.blocks<q_block = {q_block}, kv_block = {kv_block}, layout = {layout}>"
     if kind in ("all_of", "any_of"):
         return f"#attn.{kind}<[{', '.join(map(text, args))}]>"
     if kind == "not":
@@ -45,6 +50,62 @@ def leaves(mask):
     return [mask]
 
 
+def _blocks(length, block):
+    return -(-length // block)
+
+
+def operands(mask, sizes, index_type):
+    """(dims, dtype) of each tensor that a kind without members reads. A
+    dimension is a letter of `sizes` (B, H, G, S, K) or a number."""
+    kind, *args = mask
+    if kind == "documents":
+        return [("BS", index_type), ("BK", index_type)]
+    if kind == "blocks":
+        q_block, kv_block, layout, heads, share = args
+        heads = heads or "G"
+        rows, keys = _blocks(sizes["S"], q_block), _blocks(sizes["K"], kv_block)
+        if layout == "members":
+            return [(("B", heads, rows, keys), "i1")]
+        if layout == "csr":
+            return [(("B", heads, rows + 1), index_type),
+                    (("B", heads, int(rows * keys * share) + 2), index_type)]
+        return [(("B", heads, rows, int(keys * share) + 2), index_type),
+                (("B", heads, rows), index_type)]
+    return []
+
+
+def values(mask, shapes, sizes, rng):
+    """Arrays for the operands of a kind without members. Lists are unsorted,
+    with repetitions, numbers that are no block and counts beyond capacity."""
+    kind, *args = mask
+    if kind == "documents":
+        # Documents of about three rows, numbered in rising order.
+        return [np.cumsum(rng.random(shape) < 0.3, axis=-1) for shape in shapes]
+    _, kv_block, layout, _, share = args
+    keys = _blocks(sizes["K"], kv_block)
+    if layout == "members":
+        return [rng.random(shapes[0]) < share]
+    if layout == "csr":
+        begins = rng.integers(-1, shapes[1][2] + 2, shapes[0])
+        return [np.sort(begins, axis=-1), rng.integers(-2, keys + 2, shapes[1])]
+    counts = rng.integers(-1, shapes[0][3] + 2, shapes[1])
+    return [rng.integers(-2, keys + 2, shapes[0]), counts]
+
+
+def _keep_blocks(mask, heads, rows, kv_len, operands):
+    _, q_block, kv_block, layout, *_ = mask
+    keys = _blocks(kv_len, kv_block)
+    first = next(operands)
+    if layout == "members":
+        members = first.astype(bool)
+    elif layout == "csr":
+        members = reference.csr_members(first, next(operands), keys)
+    else:
+        members = reference.padded_members(first, next(operands), keys)
+    kept = reference.blocks(rows, kv_len, members, q_block, kv_block)
+    return np.repeat(kept, heads // kept.shape[1], axis=1) if heads else kept
+
+
 def keep(mask, heads, positions, kv_len, operands):
     """Bool array that broadcasts to [B, H, Sq, Skv].
 
@@ -56,6 +117,8 @@ def keep(mask, heads, positions, kv_len, operands):
     key = np.arange(kv_len)[None, None, None, :]
     if kind == "documents":
         return reference.documents(next(operands), next(operands))
+    if kind == "blocks":
+        return _keep_blocks(mask, heads, positions.shape[1], kv_len, operands)
     if kind in ("all_of", "any_of"):
         whole = np.full((1, 1, 1, 1), kind == "all_of")
         combine = np.logical_and if kind == "all_of" else np.logical_or

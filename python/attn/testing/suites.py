@@ -17,7 +17,18 @@ CAUSAL = ("causal",)
 WINDOW = ("window", 2, 1)
 SINK = ("sink", 2)
 DOCUMENTS = ("documents",)
+BLOCKS = [
+    ("blocks", 2, 3, "padded", 1, 0.5),
+    ("blocks", 1, 1, "padded", 0, 0.5),
+    ("blocks", 2, 2, "csr", 0, 0.6),
+    ("blocks", 3, 2, "members", 1, 0.5),
+    ("blocks", 64, 1, "csr", 1, 0.5),
+]
 MASKS = [
+    *BLOCKS,
+    ("not", BLOCKS[0]),
+    ("all_of", CAUSAL, BLOCKS[0], BLOCKS[3]),
+    ("any_of", BLOCKS[1], SINK, ("all_of", BLOCKS[2], CAUSAL)),
     CAUSAL,
     WINDOW,
     ("window", -1, 0),

@@ -122,7 +122,25 @@ CAUSAL = ("causal",)
 WINDOW = ("window", 40, 3)
 SINK = ("sink", 2)
 DOCUMENTS = ("documents",)
+BLOCKS = [
+    ("blocks", 64, 64, "padded", 0, 0.3),
+    ("blocks", 16, 32, "csr", 1, 0.3),
+    ("blocks", 128, 128, "members", 2, 0.4),
+    ("blocks", 64, 16, "padded", 4, 0.2),
+    ("blocks", 400, 1, "padded", 1, 0.1),
+    ("blocks", 24, 192, "padded", 1, 0.4),
+]
 MASKS = [
+    *BLOCKS,
+    *(("all_of", CAUSAL, blocks) for blocks in BLOCKS),
+    ("all_of", ("any_of", BLOCKS[0], SINK, WINDOW), CAUSAL),
+    ("all_of", ("any_of", SINK, BLOCKS[1]), ("any_of", ("window", 70, 9), BLOCKS[3])),
+    ("any_of", BLOCKS[2], ("all_of", BLOCKS[0], ("window", 100, 0)), BLOCKS[4]),
+    ("not", BLOCKS[0]),
+    ("per_head", (("all_of", CAUSAL, BLOCKS[0]), SINK, ("any_of", BLOCKS[3], WINDOW)), (0, 2, 1, 0)),
+    ("all_of", CAUSAL, ("strided", 2, 64, 0, "query")),
+    ("per_head", tuple(("any_of", ("strided", 4, 32, h, "origin"), WINDOW) for h in range(4)), (0, 1, 2, 3)),
+    ("strided", 5, 128, -3, "query"),
     CAUSAL,
     WINDOW,
     ("window", 300, 0),

@@ -36,6 +36,10 @@ const char *const kSamples[] = {
     "#attn.strided<stride = 2, block = 3, phase = 1>",
     "#attn.strided<stride = 3, block = 2, phase = 2, anchor = origin>",
     "#attn.documents",
+    "#attn.blocks<q_block = 2, kv_block = 3>",
+    "#attn.all_of<[#attn.causal, #attn.strided<stride = 2, block = 4>]>",
+    "#attn.any_of<[#attn.sink<2>, #attn.strided<stride = 5, block = 2, phase = "
+    "1, anchor = origin>]>",
     "#attn.all_of<[]>",
     "#attn.all_of<[#attn.causal, #attn.window<left = 3, right = 1>]>",
     "#attn.any_of<[]>",
@@ -116,6 +120,89 @@ protected:
     return keys;
   }
 
+  int64_t number(OpFoldResult x) { return *constantOf(x); }
+
+  KeyInterval candidates(const KeyList &list, int64_t kvLen) {
+    OpBuilder builder(&context);
+    Location loc = builder.getUnknownLoc();
+    IndexMath math(builder, loc);
+    KeyInterval keys = intersect(builder, loc, list.clip,
+                                 {math.constant(0), math.constant(kvLen)});
+    if (number(keys.begin) >= number(keys.end))
+      return {math.constant(0), math.constant(0)};
+    return list.candidates(builder, loc, keys);
+  }
+
+  /// The keys of the candidates that are present.
+  std::bitset<kGrid> listed(const KeyList &list, int64_t kvLen) {
+    OpBuilder builder(&context);
+    Location loc = builder.getUnknownLoc();
+    IndexMath math(builder, loc);
+    std::bitset<kGrid> keys;
+    KeyInterval range = candidates(list, kvLen);
+    for (int64_t i = number(range.begin); i < number(range.end); ++i)
+      if (number(list.present(builder, loc, math.constant(i))))
+        keys |= cover({intersect(builder, loc, list.clip,
+                                 list.entry(builder, loc, math.constant(i)))},
+                      kvLen);
+    return keys;
+  }
+
+  /// What a list promises: rising candidates on granules, full ones that are
+  /// full, and one predicate whether the candidate is known or not.
+  void checkList(const KeyList &list, const MaskTile &tile, const Grid &grid) {
+    OpBuilder builder(&context);
+    Location loc = builder.getUnknownLoc();
+    IndexMath math(builder, loc);
+    int64_t q0 = number(tile.queryBegin), q1 = number(tile.queryEnd);
+    int64_t kvLen = number(tile.kvLen);
+    KeyInterval range = candidates(list, kvLen);
+    int64_t before = std::numeric_limits<int64_t>::min();
+    std::bitset<kGrid> counted;
+    for (int64_t i = number(range.begin); i < number(range.end); ++i) {
+      KeyInterval entry = list.entry(builder, loc, math.constant(i));
+      int64_t begin = number(entry.begin), end = number(entry.end);
+      ASSERT_GE(begin, before);
+      before = end;
+      ASSERT_EQ(begin % list.granule, 0);
+      ASSERT_EQ(end % list.granule, 0);
+      if (list.single) {
+        ASSERT_EQ(end - begin, list.granule);
+      }
+      if (!number(list.present(builder, loc, math.constant(i))))
+        continue;
+      bool full = number(list.full(builder, loc, math.constant(i)));
+      for (int64_t q = q0; q < q1; ++q)
+        for (int64_t k = std::max<int64_t>(begin, 0); k < std::min(end, kvLen);
+             ++k) {
+          bool counts = keepsListed(list, tile, q, k, math.constant(i));
+          ASSERT_EQ(counts, keepsListed(list, tile, q, k, std::nullopt));
+          ASSERT_TRUE(!counts || grid.rows[q - grid.begin][k]);
+          ASSERT_TRUE(!full || counts) << "query " << q << ", key " << k;
+          counted[k] = counted[k] || counts;
+        }
+    }
+    for (int64_t q = q0; q < q1; ++q)
+      for (int64_t k = 0; k < kvLen; ++k)
+        ASSERT_TRUE(!keepsListed(list, tile, q, k, std::nullopt) || counted[k])
+            << "query " << q << ", key " << k << " is in no candidate";
+  }
+
+  bool keepsListed(const KeyList &list, const MaskTile &tile, int64_t query,
+                   int64_t key, std::optional<OpFoldResult> candidate) {
+    OpBuilder builder(&context);
+    IndexMath math(builder, builder.getUnknownLoc());
+    MaskPoint point;
+    point.batch = tile.batch;
+    point.head = tile.head;
+    point.heads = tile.heads;
+    point.kvLen = tile.kvLen;
+    point.entry = point.queryRow = point.query = math.constant(query);
+    point.key = math.constant(key);
+    return number(
+        list.keep(builder, builder.getUnknownLoc(), point, candidate));
+  }
+
   /// Intervals against the predicate, for all ranges of queries and several
   /// numbers of keys.
   void checkIntervals(MaskAttrInterface mask, int64_t head, const Grid &grid) {
@@ -125,12 +212,21 @@ protected:
     for (int64_t q0 = grid.begin; q0 < grid.begin + kGrid; ++q0)
       for (int64_t q1 = q0 + 1; q1 <= grid.begin + kGrid; ++q1)
         for (int64_t kvLen : {1, 10, 24}) {
-          MaskTile tile{math.constant(0),  math.constant(head),
-                        math.constant(q0), math.constant(q0),
-                        math.constant(q1), math.constant(kvLen),
-                        ValueRange()};
+          MaskTile tile;
+          tile.batch = math.constant(0);
+          tile.head = math.constant(head);
+          tile.heads = math.constant(kHeads);
+          tile.entryBegin = tile.queryBegin = math.constant(q0);
+          tile.entryEnd = tile.queryEnd = math.constant(q1);
+          tile.kvLen = math.constant(kvLen);
           std::bitset<kGrid> visit =
               cover(mask.visitIntervals(builder, loc, tile), kvLen);
+          for (const KeyList &list : mask.visitLists(builder, loc, tile)) {
+            // All pairs of all tiles would take minutes.
+            if ((q1 - q0) % 6 == 1 && kvLen != 1)
+              checkList(list, tile, grid);
+            visit |= listed(list, kvLen);
+          }
           std::bitset<kGrid> full =
               cover(mask.fullIntervals(builder, loc, tile), kvLen);
           std::bitset<kGrid> keys = keysBetween(0, kvLen);
