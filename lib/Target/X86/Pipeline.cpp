@@ -35,6 +35,7 @@ void mlir::attn::buildX86TensorPipeline(OpPassManager &pm,
   function.addPass(createLinalgElementwiseOpFusionPass());
   function.addPass(createAttnFormMatmulsPass());
   function.addPass(createAttnFormConvolutionsPass());
+  function.addPass(createAttnDropUnitDimsPass());
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
   pm.addPass(createAttnLowerWeightsPass());

@@ -66,6 +66,10 @@ struct AttnSeparateFillsPass final
                      .getResult(0));
       }
     }
+    // What nothing starts from any more would be computed all the same.
+    for (linalg::LinalgOp op : llvm::reverse(ops))
+      if (isa<linalg::FillOp>(op) && op->use_empty())
+        rewriter.eraseOp(op);
   }
 };
 

@@ -65,6 +65,22 @@ def AttnFormConvolutionsPass
   let dependentDialects = ["::mlir::attn::rt::AttnRTDialect"];
 }
 
+def AttnDropUnitDimsPass : Pass<"attn-drop-unit-dims", "::mlir::func::FuncOp"> {
+  let summary = "loops of one iteration disappear from linalg.generic";
+  let description = [{
+    Pre:  tensors, after elementwise fusion.
+    Post: no `linalg.generic` has a dimension of static size 1, but for
+          positions of windows; reshapes stand between it and tensors that
+          have. So the mean of a row that was kept as `[b, s, 1]` and the row
+          itself have the same leading dimensions, which `attn-lower-rows` asks
+          for.
+  }];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::tensor::TensorDialect"
+  ];
+}
+
 def AttnLowerRowsPass : Pass<"attn-lower-rows", "::mlir::func::FuncOp"> {
   let summary = "fuse neighbouring linalg operations into vector loops over rows";
   let description = [{
