@@ -41,9 +41,11 @@ static attn_compile_options copyOptions(const attn_compile_options *given) {
   return options;
 }
 
-static llvm::SmallVector<char, 0> printModule(ModuleOp module,
-                                              bool elideWeights) {
+/// The module as text. `withLocations` keeps the names of the model's nodes.
+static llvm::SmallVector<char, 0>
+printModule(ModuleOp module, bool elideWeights, bool withLocations) {
   OpPrintingFlags flags;
+  flags.enableDebugInfo(withLocations);
   if (elideWeights) {
     flags.elideLargeElementsAttrs(32);
     flags.elideLargeResourceString(32);
@@ -88,7 +90,8 @@ static llvm::Error compileFile(const char *input, StringRef output,
     return error;
   if (isMLIR)
     return writeFile(output,
-                     printModule(driver.getModule(), options.elide_weights));
+                     printModule(driver.getModule(), options.elide_weights,
+                                 stage == Stage::Import));
   if (stage == Stage::LLVMIR) {
     auto text = driver.generate(CodeKind::LLVMIR);
     return text ? writeFile(output, *text) : text.takeError();
@@ -133,7 +136,8 @@ int attn_import(const char *input, const char *output,
     return conclude(std::move(error));
   return conclude(
       writeFile(output ? output : "-",
-                printModule(driver.getModule(), options.elide_weights)));
+                printModule(driver.getModule(), options.elide_weights,
+                            /*withLocations=*/true)));
 }
 
 int attn_compile_file(const char *input, const char *output,

@@ -11,6 +11,7 @@ const OpRegistry &OpRegistry::get() {
     registerActivationOps(all);
     registerAttentionOps(all);
     registerChannelNormOps(all);
+    registerContribAttentionOps(all);
     registerContribOps(all);
     registerControlOps(all);
     registerConvOps(all);

@@ -51,6 +51,7 @@ private:
 void registerActivationOps(OpRegistry &registry);
 void registerAttentionOps(OpRegistry &registry);
 void registerChannelNormOps(OpRegistry &registry);
+void registerContribAttentionOps(OpRegistry &registry);
 void registerContribOps(OpRegistry &registry);
 void registerControlOps(OpRegistry &registry);
 void registerConvOps(OpRegistry &registry);

@@ -1,17 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Operators with dynamic shapes, and those of ONNX Runtime, against it."""
 
-import os
-import subprocess
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-BUILD = Path(os.environ.get("ATTN_BUILD_DIR", ROOT / "build"))
+from peer import MICROSOFT, compare
 
-MICROSOFT = "com.microsoft"
 F32 = "float32"
 
 # name: (domain, operator, attributes, inputs as (dims, shape, type), outputs)
@@ -72,52 +66,8 @@ def make(dtype, shape, random):
 
 @pytest.mark.parametrize("name", CASES)
 def test_like_onnxruntime(name, tmp_path):
-    onnx = pytest.importorskip("onnx")
-    runtime = pytest.importorskip("onnxruntime")
-    from onnx import TensorProto, helper
-
     domain, operator, attributes, inputs, count = CASES[name]
     random = np.random.default_rng(0)
-    codes = {F32: TensorProto.FLOAT, "positive": TensorProto.FLOAT}
-    codes |= {"uint8": TensorProto.UINT8, "int8": TensorProto.INT8}
-    values, feeds = [], {}
-    for i, (dims, shape, dtype) in enumerate(inputs):
-        symbols = [int(d) if d.isdigit() else d for d in dims.split()]
-        values.append(helper.make_tensor_value_info(f"x{i}", codes[dtype], symbols))
-        feeds[f"x{i}"] = np.asarray(make(dtype, shape, random))
+    arrays = [(dims, make(dtype, shape, random)) for dims, shape, dtype in inputs]
     outputs = [f"y{i}" for i in range(count)]
-    node = helper.make_node(operator, list(feeds), outputs, domain=domain, **attributes)
-    graph = helper.make_graph(
-        [node], name, values, [onnx.ValueInfoProto(name=y) for y in outputs]
-    )
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(MICROSOFT, 1)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    path = tmp_path / "model.onnx"
-    onnx.save(model, path)
-
-    session = runtime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    expected = session.run(outputs, feeds)
-    np.savez(tmp_path / "in.npz", **feeds)
-    for arguments in (
-        ["compile", path, "-o", tmp_path / "m.so"],
-        ["run", tmp_path / "m.so", "--inputs", tmp_path / "in.npz"]
-        + ["--outputs", tmp_path / "out.npz"],
-    ):
-        done = subprocess.run(
-            [str(BUILD / "bin" / "attn"), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-    actual = np.load(tmp_path / "out.npz")
-    for output, wanted in zip(outputs, expected):
-        assert actual[output].dtype == wanted.dtype
-        assert actual[output].shape == wanted.shape
-        if wanted.dtype.kind == "f":
-            # Sums of at most 27 products, and approximations in ORT's Gelus.
-            np.testing.assert_allclose(actual[output], wanted, rtol=1e-4, atol=1e-5)
-        else:
-            np.testing.assert_array_equal(actual[output], wanted)
+    compare(tmp_path, domain, operator, attributes, arrays, outputs)

@@ -6,7 +6,7 @@
 // external cache, rows without any key give zeros.
 //
 //===----------------------------------------------------------------------===//
-#include "../NodeImporter.h"
+#include "AttentionParts.h"
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -14,55 +14,6 @@
 using namespace mlir;
 using namespace mlir::attn::frontend::onnx;
 namespace onnx = mlir::attn::frontend::onnx;
-
-/// [B, S, H * D] to [B, H, S, D].
-static FailureOr<TensorValue> splitHeads(NodeImporter &n, const TensorValue &x,
-                                         int64_t heads) {
-  if (x.rank() == 4)
-    return x;
-  std::optional<Dim> headDim =
-      heads > 0 ? x.shape[2].dividedBy(Dim(heads)) : std::nullopt;
-  if (!headDim && !x.shape[2].isConstant())
-    return n.unsupported("a dynamic head dimension");
-  if (!headDim)
-    return n.invalid("the number of heads (" + Twine(heads) +
-                     ") does not divide the last dimension");
-  TensorValue split =
-      n.emit.reshape(x, {x.shape[0], x.shape[1], Dim(heads), *headDim});
-  return n.emit.transpose(split, {0, 2, 1, 3});
-}
-
-/// [B, H, S, D] to [B, S, H * D].
-static TensorValue joinHeads(Emitter &emit, const TensorValue &x) {
-  TensorValue rows = emit.transpose(x, {0, 2, 1, 3});
-  return emit.reshape(
-      rows, {rows.shape[0], rows.shape[1], rows.shape[2] * rows.shape[3]});
-}
-
-static TensorValue append(Emitter &emit, const TensorValue &past,
-                          const TensorValue &update) {
-  for (size_t i : {0, 1, 3})
-    emit.requireEqual(update.shape[i], past.shape[i]);
-  Shape shape = past.shape;
-  shape[2] = past.shape[2] + update.shape[2];
-  Value value = attn::KVAppendOp::create(
-      emit.getBuilder(), emit.getLoc(), emit.tensorType(shape, past.dataType),
-      emit.materialize(past), emit.materialize(update), Value());
-  return emit.fromValue(value, past.dataType, shape);
-}
-
-namespace {
-/// The operands of one attention, in the layout of `attn.attention`.
-struct Attention {
-  TensorValue query, key, value, bias, keep, lengths;
-  bool hasBias = false, hasKeep = false, hasLengths = false, isCausal = false;
-  /// Position of query row 0: of all batch entries, or of each ([B]).
-  Dim offset = 0;
-  TensorValue offsets;
-  double scale = 0, softcap = 0;
-  int32_t precision = Undefined;
-};
-} // namespace
 
 /// The mask in rank 4 with the number of keys in its last dimension, or 1.
 static FailureOr<TensorValue> alignMask(NodeImporter &n, TensorValue mask,
@@ -97,36 +48,6 @@ static FailureOr<TensorValue> alignMask(NodeImporter &n, TensorValue mask,
       wanted[i] = scores[i];
   }
   return emit.broadcastTo(mask, wanted);
-}
-
-static Value buildAttention(Emitter &emit, const Attention &a) {
-  OpBuilder &b = emit.getBuilder();
-  Shape shape = a.query.shape;
-  shape[3] = a.value.shape[3];
-  attn::MaskAttrInterface mask;
-  Value offset;
-  if (a.isCausal) {
-    mask = attn::CausalAttr::get(b.getContext());
-    if (a.offsets.dataType != Undefined)
-      offset = emit.materialize(a.offsets);
-    else if (!a.offset.is(0))
-      offset = emit.indexValue(a.offset);
-  }
-  TypeAttr precision;
-  if (a.precision != Undefined)
-    precision = TypeAttr::get(emit.elementType(a.precision));
-  auto op = attn::AttentionOp::create(
-      b, emit.getLoc(), emit.tensorType(shape, a.query.dataType), Type(),
-      emit.materialize(a.query), emit.materialize(a.key),
-      emit.materialize(a.value), a.hasBias ? emit.materialize(a.bias) : Value(),
-      a.hasKeep ? emit.materialize(a.keep) : Value(),
-      a.hasLengths ? emit.materialize(a.lengths) : Value(), offset, Value(),
-      ValueRange(), mask,
-      a.scale != 0 ? b.getF64FloatAttr(a.scale) : FloatAttr(),
-      a.softcap > 0 ? b.getF64FloatAttr(a.softcap) : FloatAttr(),
-      attn::BiasOrderAttr::get(b.getContext(), attn::BiasOrder::AfterSoftcap),
-      precision);
-  return op.getOutput();
 }
 
 /// The scores as the fourth output gives them, after the step that `mode`
@@ -269,8 +190,8 @@ static LogicalResult importAttention(NodeImporter &n) {
         n.input(4).dataType != type || n.input(5).dataType != a.value.dataType)
       return n.invalid("past_key or past_value does not fit");
     a.offset = n.input(4).shape[2];
-    a.key = append(emit, n.input(4), a.key);
-    a.value = append(emit, n.input(5), a.value);
+    a.key = appendRows(emit, n.input(4), a.key);
+    a.value = appendRows(emit, n.input(5), a.value);
   }
   n.setOutput(1, a.key);
   n.setOutput(2, a.value);
@@ -359,25 +280,12 @@ static LogicalResult importRotaryEmbedding(NodeImporter &n) {
     if (table.rank() != 3)
       return n.invalid("its caches must have rank 3 without position_ids");
   }
-  int64_t rotated = n.intAttr("rotary_embedding_dim", 0);
-  const Dim &half = tables[0].shape[2];
-  Dim expected = rotated ? Dim(rotated) : heads->shape[3];
-  if (half.isConstant() && expected.isConstant() && half * Dim(2) != expected)
-    return n.invalid("the last dimension of its caches is not half of the "
-                     "features to rotate");
-  for (TensorValue &table : tables) {
-    emit.requireEqual(table.shape[0], heads->shape[0], /*orOne=*/true);
-    emit.requireEqual(table.shape[1], heads->shape[2]);
-    emit.requireAtMost(table.shape[2] * Dim(2), heads->shape[3]);
-  }
-  TensorValue cos = emit.cast(tables[0], x.dataType);
-  TensorValue sin = emit.cast(tables[1], x.dataType);
-  Value value = attn::RopeOp::create(
-      emit.getBuilder(), emit.getLoc(), emit.materialize(*heads),
-      emit.materialize(cos), emit.materialize(sin),
-      n.intAttr("interleaved", 0) != 0);
-  TensorValue result = emit.fromValue(value, x.dataType, heads->shape);
-  return n.result(x.rank() == 3 ? joinHeads(emit, result) : result);
+  auto result =
+      rotate(n, *heads, tables[0], tables[1],
+             n.intAttr("rotary_embedding_dim", 0), n.intAttr("interleaved", 0));
+  if (failed(result))
+    return failure();
+  return n.result(x.rank() == 3 ? joinHeads(emit, *result) : *result);
 }
 
 //===----------------------------------------------------------------------===//
