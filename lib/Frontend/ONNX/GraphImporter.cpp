@@ -1,6 +1,7 @@
 //===- GraphImporter.cpp - Names, constants, functions, subgraphs ---------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "GraphImporter.h"
+#include "Triangle.h"
 #include "attn/Dialect/Runtime/IR/RuntimeDialect.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MathExtras.h"
@@ -152,6 +153,9 @@ FailureOr<TensorValue> GraphImporter::constant(const TensorData &data,
     return emit.fromConstant(denseFromFields(type, resolved), data.dataType);
   if (bytes <= options.maxInlineBytes)
     return emit.fromConstant(denseFromRaw(type, resolved.raw), data.dataType);
+
+  if (Value triangle = emitTriangle(emit, type, resolved.raw))
+    return emit.fromValue(triangle, data.dataType, shape);
 
   int64_t offset = resolved.offset;
   if (!data.isExternal)

@@ -135,3 +135,66 @@ def test_node_tests(attn, tmp_path):
         code, out, _ = attn("test", strings)
         assert (code, out.splitlines()[-1]) == (0, "0 passed, 0 failed, 1 skipped")
         assert "StringNormalizer" in out or "string" in out
+
+
+def save_gpt2_attention(path, table, fill):
+    """Attention with a stored triangle of positions, as GPT-2's exports have it."""
+    def constant(name, value):
+        return numpy_helper.from_array(np.asarray(value), name)
+
+    nodes = [
+        helper.make_node("Shape", ["q"], ["shape"]),
+        helper.make_node("Gather", ["shape", "two"], ["length"]),
+        helper.make_node("Concat", ["length", "length"], ["ends"], axis=0),
+        helper.make_node("Slice", ["triangle", "starts", "ends", "axes"], ["rows"]),
+        helper.make_node("Cast", ["rows"], ["mask"], to=onnx.TensorProto.BOOL),
+        helper.make_node("Transpose", ["k"], ["kt"], perm=[0, 1, 3, 2]),
+        helper.make_node("MatMul", ["q", "kt"], ["products"]),
+        helper.make_node("Div", ["products", "root"], ["scaled"]),
+        helper.make_node("Where", ["mask", "scaled", "fill"], ["scores"]),
+        helper.make_node("Softmax", ["scores"], ["weights"], axis=-1, name="layer0/softmax"),
+        helper.make_node("MatMul", ["weights", "v"], ["y"], name="layer0/attention"),
+    ]
+    constants = [
+        constant("two", np.int64([2])), constant("starts", np.int64([0, 0])),
+        constant("axes", np.int64([2, 3])), constant("root", np.float32(4)),
+        constant("fill", np.float32(fill)), constant("triangle", table),
+    ]
+    heads = [helper.make_tensor_value_info(x, onnx.TensorProto.FLOAT, ["b", 2, "s", 16])
+             for x in "qkv"]
+    graph = helper.make_graph(nodes, "g", heads, [onnx.ValueInfoProto(name="y")], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "float32"])
+@pytest.mark.parametrize("fill", [-10000.0, float(np.finfo(np.float32).min)])
+def test_stored_triangle_is_causal(attn, tmp_path, dtype, fill):
+    runtime = pytest.importorskip("onnxruntime")
+    table = np.tril(np.ones((1, 1, 1024, 1024), dtype))
+    model = tmp_path / "model.onnx"
+    save_gpt2_attention(model, table, fill)
+    code, out, err = attn("explain", "model.onnx")
+    assert (code, err) == (0, "")
+    assert "causal" in out and "1 attention recognised" in out, out
+    # Text keeps the names of nodes.
+    assert "layer0/softmax" in out, out
+    assert attn("import", "model.onnx", "-o", "model.mlir") == (0, "", "")
+    assert attn("explain", "model.mlir") == (0, out, "")
+    random = np.random.default_rng(0)
+    feeds = {x: random.standard_normal((2, 2, 9, 16), np.float32) for x in "qkv"}
+    session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    np.savez(tmp_path / "in.npz", **feeds)
+    np.savez(tmp_path / "ref.npz", y=session.run(["y"], feeds)[0])
+    code, _, err = attn("run", "model.onnx", "--inputs", "in.npz", "--expect", "ref.npz",
+                        "--rtol", "1e-5", "--atol", "1e-5")
+    assert code == 0, err
+
+
+def test_table_that_is_almost_a_triangle(attn, tmp_path):
+    table = np.tril(np.ones((1, 1, 1024, 1024), bool))
+    table[0, 0, 700, 701] = True
+    save_gpt2_attention(tmp_path / "model.onnx", table, -10000.0)
+    code, out, err = attn("explain", "model.onnx")
+    assert (code, err) == (0, "")
+    assert "causal" not in out and "1 attention recognised" in out, out
