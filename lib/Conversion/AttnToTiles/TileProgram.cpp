@@ -275,9 +275,9 @@ TileProgram::State TileProgram::visitTile(const QueryTile &tile, Value query,
                          {{0}, {0}, {0}}, 1, 0, power);
   // In place, now that the old maximum is no longer needed.
   Value maximum = generic(rowMaximum, state.maximum, {{0}, {0}}, 1, 0, larger);
+  Value sum = generic(shrink, state.sum, {{0}, {0}}, 1, 0, times);
   Value weights =
       generic({scores, base}, scores, {{0, 1}, {0}, {0, 1}}, 2, 0, power);
-  Value sum = generic(shrink, state.sum, {{0}, {0}}, 1, 0, times);
   sum = generic(weights, sum, {{0, 1}, {0}}, 2, 1, [&](ValueRange x) -> Value {
     return arith::AddFOp::create(b, x[0], x[1], arith::FastMathFlags::reassoc);
   });

@@ -317,13 +317,7 @@ Value TileBody::evaluateLoad(
         Value end = evaluateAt(limit, first);
         Value left = arith::AddIOp::create(
             b, arith::SubIOp::create(b, end, begin), indexConstant(b, 1));
-        auto type = VectorType::get({lanes}, b.getI32Type());
-        SmallVector<int32_t> numbers(lanes);
-        std::iota(numbers.begin(), numbers.end(), 0);
-        Value iota = arith::ConstantOp::create(
-            b, DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
-        Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, iota,
-                                             widen(left));
+        Value inside = prefixMask(b, lanes, left);
         Value mask = inside;
         if (count < lanes)
           mask = arith::AndIOp::create(b, mask, prefixMask(b, lanes, count));

@@ -341,69 +341,76 @@ void ContractionLowering::block(Value firstRow, int64_t rows, Value column,
   auto rightType = VectorType::get({pairs ? 2 * lanes : lanes}, rightElement);
   int64_t per = pairs ? 2 : 1;
   // The left operand's columns may be fewer than allocated: a key tail.
-  Value depth = memref::DimOp::create(b, right, panels ? 1 : 0);
+  Value depth = b.createOrFold<memref::DimOp>(right, panels ? 1 : 0);
   Value last = arith::SubIOp::create(b, depth, idx(1));
+  auto addProducts = [&](Value k, ValueRange sums) {
+    SmallVector<Value> columns, next;
+    for (int64_t v = 0; v < vectors; ++v) {
+      SmallVector<Value> at;
+      Value first = add(column, v * lanes);
+      if (pairs)
+        first = arith::MulIOp::create(b, first, idx(2));
+      at = {k, first};
+      if (panels)
+        at.insert(at.begin(), panel);
+      if (fewRows && !panels && !pairs)
+        prefetch(k, first, last);
+      Value x = loadLanes(b, rightType, right, at, per * count(v));
+      if (!pairs && !rightElement.isF32())
+        x = arith::ExtFOp::create(b, vectorType, x);
+      columns.push_back(x);
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      Value x, keep;
+      if (pairs) {
+        Value at = arith::MulIOp::create(b, k, idx(2));
+        Value pair =
+            vector::LoadOp::create(b, VectorType::get({2}, rightElement), left,
+                                   ValueRange{row[r], at});
+        auto word = VectorType::get({1}, b.getI32Type());
+        pair = vector::BitCastOp::create(b, word, pair);
+        Value scalar = vector::ExtractOp::create(b, pair, ArrayRef<int64_t>{0});
+        auto words = VectorType::get({lanes}, b.getI32Type());
+        x = vector::BitCastOp::create(
+            b, rightType, vector::BroadcastOp::create(b, words, scalar));
+      } else {
+        Value scalar = memref::LoadOp::create(b, left, ValueRange{row[r], k});
+        if (!scalar.getType().isF32())
+          scalar = arith::ExtFOp::create(b, b.getF32Type(), scalar);
+        x = vector::BroadcastOp::create(b, vectorType, scalar);
+      }
+      if (skipZeros)
+        keep = isNonZero(x);
+      for (int64_t v = 0; v < vectors; ++v) {
+        Value sum = sums[r * vectors + v], y = columns[v];
+        if (skipZeros)
+          y = arith::SelectOp::create(
+              b, keep, y, splat(b, cast<VectorType>(y.getType()), 0));
+        if (pairs)
+          next.push_back(
+              LLVM::CallIntrinsicOp::create(
+                  b, vectorType,
+                  b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
+                  ValueRange{sum, x, y})
+                  .getResults());
+        else
+          next.push_back(math::FmaOp::create(b, x, y, sum));
+      }
+    }
+    return next;
+  };
+  // Several steps at a time: fewer jumps, and the last one is foreseen.
+  constexpr int64_t together = 4;
+  bool unroll = !skipZeros && isMultipleOf(depth, together);
   auto products = scf::ForOp::create(
-      b, idx(0), depth, idx(1), start,
-      [&](OpBuilder &inner, Location, Value k, ValueRange sums) {
+      b, idx(0), depth, idx(unroll ? together : 1), start,
+      [&](OpBuilder &inner, Location, Value k, ValueRange args) {
         OpBuilder::InsertionGuard guard(b);
         b.restoreInsertionPoint(inner.saveInsertionPoint());
-        SmallVector<Value> columns, next;
-        for (int64_t v = 0; v < vectors; ++v) {
-          SmallVector<Value> at;
-          Value first = add(column, v * lanes);
-          if (pairs)
-            first = arith::MulIOp::create(b, first, idx(2));
-          at = {k, first};
-          if (panels)
-            at.insert(at.begin(), panel);
-          if (fewRows && !panels && !pairs)
-            prefetch(k, first, last);
-          Value x = loadLanes(b, rightType, right, at, per * count(v));
-          if (!pairs && !rightElement.isF32())
-            x = arith::ExtFOp::create(b, vectorType, x);
-          columns.push_back(x);
-        }
-        for (int64_t r = 0; r < rows; ++r) {
-          Value x, keep;
-          if (pairs) {
-            Value at = arith::MulIOp::create(b, k, idx(2));
-            Value pair =
-                vector::LoadOp::create(b, VectorType::get({2}, rightElement),
-                                       left, ValueRange{row[r], at});
-            auto word = VectorType::get({1}, b.getI32Type());
-            pair = vector::BitCastOp::create(b, word, pair);
-            Value scalar =
-                vector::ExtractOp::create(b, pair, ArrayRef<int64_t>{0});
-            auto words = VectorType::get({lanes}, b.getI32Type());
-            x = vector::BitCastOp::create(
-                b, rightType, vector::BroadcastOp::create(b, words, scalar));
-          } else {
-            Value scalar =
-                memref::LoadOp::create(b, left, ValueRange{row[r], k});
-            if (!scalar.getType().isF32())
-              scalar = arith::ExtFOp::create(b, b.getF32Type(), scalar);
-            x = vector::BroadcastOp::create(b, vectorType, scalar);
-          }
-          if (skipZeros)
-            keep = isNonZero(x);
-          for (int64_t v = 0; v < vectors; ++v) {
-            Value sum = sums[r * vectors + v], y = columns[v];
-            if (skipZeros)
-              y = arith::SelectOp::create(
-                  b, keep, y, splat(b, cast<VectorType>(y.getType()), 0));
-            if (pairs)
-              next.push_back(
-                  LLVM::CallIntrinsicOp::create(
-                      b, vectorType,
-                      b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
-                      ValueRange{sum, x, y})
-                      .getResults());
-            else
-              next.push_back(math::FmaOp::create(b, x, y, sum));
-          }
-        }
-        scf::YieldOp::create(b, next);
+        SmallVector<Value> sums(args);
+        for (int64_t i = 0; i < (unroll ? together : 1); ++i)
+          sums = addProducts(add(k, i), sums);
+        scf::YieldOp::create(b, sums);
       });
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t v = 0; v < vectors; ++v)

@@ -10,6 +10,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/Support/MathExtras.h"
 
 namespace mlir::attn {
@@ -149,6 +150,8 @@ public:
 
 private:
   void emitGroup();
+  void emitRows(ArrayRef<linalg::LinalgOp> part);
+  void emitRowNumbers(ArrayRef<linalg::LinalgOp> part);
   void emitOp(linalg::LinalgOp op, Value row);
   void emitTransposing(linalg::GenericOp op, memref::LoadOp load);
   void emitPairsOfFeatures(linalg::GenericOp op, memref::LoadOp load);
@@ -295,10 +298,10 @@ bool RowLowering::joins(linalg::LinalgOp op) {
   return !conflict;
 }
 
-void RowLowering::emitGroup() {
-  if (group.empty())
+void RowLowering::emitRows(ArrayRef<linalg::LinalgOp> part) {
+  if (part.empty())
     return;
-  Operation *last = group.back();
+  Operation *last = part.back();
   ImplicitLocOpBuilder builder(last->getLoc(), last->getContext());
   builder.setInsertionPointAfter(last);
   b = &builder;
@@ -309,7 +312,7 @@ void RowLowering::emitGroup() {
                                  indexConstant(builder, 1));
   builder.setInsertionPointToStart(loop.getBody());
   Value row = loop.getInductionVar();
-  for (linalg::LinalgOp op : group)
+  for (linalg::LinalgOp op : part)
     emitOp(op, row);
   for (Value buffer : written) {
     if (!isReadLater(buffer, last))
@@ -324,11 +327,101 @@ void RowLowering::emitGroup() {
                  {row, indexConstant(builder, chunk * lanes)},
                  type.getDimSize(1) - chunk * lanes);
   }
+  values.clear();
+  written.clear();
+}
+
+/// Whether `op` computes a number for each row from numbers of that row.
+static bool isRowNumber(linalg::LinalgOp op) {
+  auto generic = dyn_cast<linalg::GenericOp>(op.getOperation());
+  return generic && generic.getNumLoops() == 1 &&
+         llvm::all_of(generic->getOperands(),
+                      [](Value x) {
+                        return isa<MemRefType>(x.getType()) && hasUnitStride(x);
+                      }) &&
+         !generic.getBody()
+              ->walk([](Operation *inner) {
+                return isa<linalg::IndexOp, memref::LoadOp>(inner)
+                           ? WalkResult::interrupt()
+                           : WalkResult::advance();
+              })
+              .wasInterrupted();
+}
+
+/// Numbers of rows, `lanes` rows at a time.
+void RowLowering::emitRowNumbers(ArrayRef<linalg::LinalgOp> part) {
+  Operation *last = part.back();
+  ImplicitLocOpBuilder builder(last->getLoc(), last->getContext());
+  builder.setInsertionPointAfter(last);
+  auto known = getConstantIntValue(rows);
+  Value count = known ? indexConstant(builder, *known) : cast<Value>(rows);
+  auto loop = scf::ForOp::create(builder, indexConstant(builder, 0), count,
+                                 indexConstant(builder, lanes));
+  builder.setInsertionPointToStart(loop.getBody());
+  Value row = loop.getInductionVar();
+  Value mask;
+  if (!isMultipleOf(rows, lanes))
+    mask =
+        prefixMask(builder, lanes, arith::SubIOp::create(builder, count, row));
+  llvm::MapVector<Value, Value> results;
+  for (linalg::LinalgOp op : part) {
+    auto generic = cast<linalg::GenericOp>(op.getOperation());
+    TileBody body(builder, generic, row, lanes, scalef);
+    auto argument = [&](BlockArgument x) -> Value {
+      Value operand = op->getOperand(x.getArgNumber());
+      if (Value known = results.lookup(operand))
+        return known;
+      Type element = cast<MemRefType>(operand.getType()).getElementType();
+      auto type = VectorType::get({lanes}, element);
+      if (!mask)
+        return vector::LoadOp::create(builder, type, operand, row);
+      Value zero =
+          arith::ConstantOp::create(builder, builder.getZeroAttr(type));
+      return vector::MaskedLoadOp::create(builder, type, operand, row, mask,
+                                          zero);
+    };
+    Value yielded = generic.getBody()->getTerminator()->getOperand(0);
+    results[op.getDpsInits()[0]] =
+        body.widen(body.evaluate(yielded, 0, argument));
+  }
+  for (auto [buffer, numbers] : results) {
+    if (!isReadLater(buffer, last))
+      continue;
+    if (mask)
+      vector::MaskedStoreOp::create(builder, buffer, row, mask, numbers);
+    else
+      vector::StoreOp::create(builder, numbers, buffer, row);
+  }
+}
+
+/// The first run of numbers of rows with an exponential among them.
+static std::pair<size_t, size_t>
+findExponentials(ArrayRef<linalg::LinalgOp> ops) {
+  for (size_t begin = 0, end; begin < ops.size(); begin = end + 1) {
+    bool exponential = false;
+    for (end = begin; end < ops.size() && isRowNumber(ops[end]); ++end)
+      exponential |= !ops[end]->getRegion(0).getOps<math::Exp2Op>().empty();
+    if (exponential)
+      return {begin, end};
+  }
+  return {ops.size(), ops.size()};
+}
+
+/// Exponentials of one number for each row are parts of their own, between
+/// what the numbers come from and what they are for. Otherwise each row would
+/// be one long chain of dependent steps, with a vector for a single number.
+void RowLowering::emitGroup() {
+  ArrayRef<linalg::LinalgOp> rest(group);
+  while (!rest.empty()) {
+    auto [begin, end] = findExponentials(rest);
+    emitRows(rest.take_front(begin));
+    if (begin != end)
+      emitRowNumbers(rest.slice(begin, end - begin));
+    rest = rest.drop_front(end);
+  }
   for (linalg::LinalgOp op : group)
     op->erase();
   group.clear();
-  values.clear();
-  written.clear();
 }
 
 /// A loop over whole blocks of `lanes` rows, then the rest.

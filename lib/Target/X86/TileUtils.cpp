@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::attn;
@@ -75,6 +76,20 @@ Value mlir::attn::prefixMask(ImplicitLocOpBuilder &b, int64_t lanes,
   std::fill_n(bits.begin(), count, true);
   auto type = VectorType::get({lanes}, b.getI1Type());
   return arith::ConstantOp::create(b, DenseElementsAttr::get(type, bits));
+}
+
+Value mlir::attn::prefixMask(ImplicitLocOpBuilder &b, int64_t lanes,
+                             Value count) {
+  auto type = VectorType::get({lanes}, b.getI32Type());
+  SmallVector<int32_t> numbers(lanes);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  Value lane = arith::ConstantOp::create(
+      b, DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
+  // The count may be too large for the lanes' type.
+  Value clamped = arith::MinSIOp::create(b, count, indexConstant(b, lanes));
+  Value end = arith::IndexCastOp::create(b, b.getI32Type(), clamped);
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::slt, lane,
+                               vector::BroadcastOp::create(b, type, end));
 }
 
 Value mlir::attn::loadLanes(ImplicitLocOpBuilder &b, VectorType type,

@@ -36,6 +36,8 @@ Value rootOf(Value buffer);
 
 /// `lanes` constants true in the first `count` places.
 Value prefixMask(ImplicitLocOpBuilder &b, int64_t lanes, int64_t count);
+/// The same for a count that only the program knows.
+Value prefixMask(ImplicitLocOpBuilder &b, int64_t lanes, Value count);
 
 /// Load and store of the first `count` of `type`'s elements.
 Value loadLanes(ImplicitLocOpBuilder &b, VectorType type, Value buffer,

@@ -72,3 +72,38 @@ func.func @twice(%x: tensor<1x4x64x16xf32>) -> tensor<1x4x64x16xf32> {
     -> tensor<1x4x64x16xf32>
   return %z : tensor<1x4x64x16xf32>
 }
+
+// A key tile of a row softmax. The product of weights and values starts from
+// the total so far times the factor of the new maximum: nothing else goes over
+// the total. The factors themselves are vectors of rows, between a loop that
+// finds the maxima and one that only takes the weights' exponentials. Products
+// take four steps at a time.
+// CHECK-LABEL: func.func private @plain_parallel{{.*}}memref<1x4x256x64xf32>, %{{.*}}: memref<1x4x8x64x32xf32>
+//       CHECK:   scf.for %{{.*}} = %c0 to %c2 step %c1 {
+//       CHECK:     scf.for %{{.*}} = %c0 to %c64 step %c4 iter_args
+//       CHECK:     scf.for %{{.*}} = %c0 to %c64 step %c1 {
+//   CHECK-NOT:       scalef
+//       CHECK:       %[[MAXIMUM:.*]] = vector.reduction <maxnumf>
+//   CHECK-NOT:       scalef
+//       CHECK:       memref.store %[[MAXIMUM]]
+//       CHECK:     }
+//       CHECK:     scf.for %[[ROWS:.*]] = %c0 to %c64 step %c16 {
+//       CHECK:       %[[SHRINK:.*]] = llvm.call_intrinsic "llvm.x86.avx512.mask.scalef.ps.512"
+//       CHECK:       vector.store %[[SHRINK]], %[[FACTORS:.*]][%[[ROWS]]]
+//       CHECK:     }
+//       CHECK:     scf.for %{{.*}} = %c0 to %c64 step %c1 {
+//   CHECK-NOT:       maxnum
+//       CHECK:       vector.reduction <add>
+//       CHECK:     }
+//   CHECK-NOT:     arith.mulf
+//       CHECK:     %[[NUMBER:.*]] = memref.load %[[FACTORS]]
+//       CHECK:     %[[FACTOR:.*]] = vector.broadcast %[[NUMBER]]
+//       CHECK:     %[[OLD:.*]] = vector.load
+//       CHECK:     %[[START:.*]] = arith.mulf %[[OLD]], %[[FACTOR]] : vector<16xf32>
+//       CHECK:     scf.for %{{.*}} = %c0 to %c128 step %c4 iter_args(%{{.*}} = %[[START]],
+func.func @plain(%x: tensor<1x4x256x64xf32>) -> tensor<1x4x256x64xf32> {
+  %o = attn.attention %x, %x, %x
+    : tensor<1x4x256x64xf32>, tensor<1x4x256x64xf32>, tensor<1x4x256x64xf32>
+    -> tensor<1x4x256x64xf32>
+  return %o : tensor<1x4x256x64xf32>
+}
