@@ -18,6 +18,7 @@ const OpRegistry &OpRegistry::get() {
     registerEinsumOps(all);
     registerElementwiseOps(all);
     registerGatherOps(all);
+    registerLinearOps(all);
     registerLossOps(all);
     registerMatMulOps(all);
     registerNormalizationOps(all);

@@ -58,6 +58,7 @@ void registerConvOps(OpRegistry &registry);
 void registerEinsumOps(OpRegistry &registry);
 void registerElementwiseOps(OpRegistry &registry);
 void registerGatherOps(OpRegistry &registry);
+void registerLinearOps(OpRegistry &registry);
 void registerLossOps(OpRegistry &registry);
 void registerMatMulOps(OpRegistry &registry);
 void registerNormalizationOps(OpRegistry &registry);
