@@ -225,7 +225,7 @@ bool TileProgram::mayEndInside() {
 OpFoldResult TileProgram::keysInTile(const QueryTile &tile,
                                      OpFoldResult firstKey, int64_t keys,
                                      bool partial) {
-  if (!partial || !mayEndInside())
+  if (!partial || gathered || !mayEndInside())
     return c(keys);
   return math.min(c(keys), math.sub(tile.keyEnd, firstKey));
 }

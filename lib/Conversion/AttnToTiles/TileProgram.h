@@ -98,11 +98,46 @@ private:
   bool maskHasLists();
   /// So many heads, from a multiple of it on, see one mask.
   int64_t headsAlike();
-  /// One list of a tile, the intervals that came before it, and its number.
-  struct ListVisit;
+  /// One list of a tile and what came before it.
+  struct ListVisit {
+    const QueryTile &tile;
+    Value query;
+    KeyInterval keys;           ///< the part of the keys to visit
+    ArrayRef<KeyInterval> runs; ///< steps that were visited before
+    ArrayRef<KeyList> lists;    ///< the last one is visited now
+
+    const KeyList &list() const { return lists.back(); }
+    /// A candidate is a number of whole steps.
+    bool hasWholeSteps(int64_t keyStep) const {
+      return list().granule % keyStep == 0;
+    }
+  };
+  OpFoldResult keepInList(const ListVisit &visit, const MaskPoint &point,
+                          std::optional<OpFoldResult> candidate);
   State visitList(const ListVisit &visit, State state);
   State visitChunk(const ListVisit &visit, OpFoldResult candidate,
                    OpFoldResult full, OpFoldResult chunk, State state);
+  // Keys that are collected first, where steps would be mostly empty
+  // (TileGather.cpp).
+  struct Gathered {
+    Value keys;                ///< numbers of all collected keys
+    OpFoldResult first, total; ///< the tile's first one, how many there are
+  };
+  bool gathers(const ListVisit &visit);
+  State visitGathered(const ListVisit &visit, State state);
+  State visitGatheredTile(const ListVisit &visit, Value keys,
+                          OpFoldResult first, OpFoldResult total, int64_t width,
+                          State state);
+  Value gatherRows(const ListVisit &visit, const TensorView &source,
+                   int64_t firstFeature, int64_t features, int64_t width);
+  /// Where the keys and values of a tile lie.
+  OpFoldResult keyBatch(const QueryTile &tile) {
+    return gathered ? c(0) : tile.batch;
+  }
+  OpFoldResult keyHead(const QueryTile &tile) {
+    return gathered ? c(0) : tile.kvHead;
+  }
+  OpFoldResult keyOfColumn(OpFoldResult firstKey, OpFoldResult column);
   State visitIf(OpFoldResult condition, llvm::function_ref<State()> visit,
                 llvm::function_ref<State()> otherwise);
 
@@ -135,9 +170,10 @@ private:
   MaskAttrInterface mask; ///< prepared; null without one
   SmallVector<Value> maskOperands;
   Value packedKeys, packedValues, packedPanels;
-  int64_t keyStep, keyTile; ///< keys of a partial and of a full tile
-  int64_t packStep;         ///< packed keys are a multiple of it
-  int64_t valuePanel;       ///< features of a panel of values
+  std::optional<Gathered> gathered; ///< while such a tile is built
+  int64_t keyStep, keyTile;         ///< keys of a partial and of a full tile
+  int64_t packStep;                 ///< packed keys are a multiple of it
+  int64_t valuePanel;               ///< features of a panel of values
 };
 
 } // namespace mlir::attn

@@ -15,7 +15,7 @@ Value TileProgram::productsFromPanels(const QueryTile &tile, Value query,
   OpFoldResult depth = pairs ? c(headDim / 2) : c(headDim);
   OpFoldResult lanes = pairs ? c(2 * width) : c(width);
   Value tileKeys =
-      slice(packedKeys, {tile.batch, tile.kvHead, first, c(0), c(0)},
+      slice(packedKeys, {keyBatch(tile), keyHead(tile), first, c(0), c(0)},
             {c(1), c(1), c(panels), depth, lanes}, {2, 3, 4});
   Value scores = fill(empty({tile.rows, c(panels), c(width)}, compute), 0);
   auto multiply = [&](ValueRange x) -> Value {
@@ -44,8 +44,8 @@ Value TileProgram::productsFromPanels(const QueryTile &tile, Value query,
 Value TileProgram::productsFromRows(const QueryTile &tile, Value query,
                                     OpFoldResult firstKey, OpFoldResult count,
                                     int64_t keys) {
-  auto offsets =
-      key.permute<OpFoldResult>({tile.batch, tile.kvHead, firstKey, c(0)});
+  auto offsets = key.permute<OpFoldResult>(
+      {keyBatch(tile), keyHead(tile), firstKey, c(0)});
   auto sizes = key.permute<OpFoldResult>({c(1), c(1), count, c(headDim)});
   SmallVector<int64_t> kept = {key.dims[2], key.dims[3]};
   bool rowsFirst = kept[0] < kept[1];
@@ -89,10 +89,10 @@ Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
   if (packedValues) {
     // Pairs of rows; those past the last key are zero.
     OpFoldResult depth = c(keys / 2);
-    Value tileValues =
-        slice(packedValues,
-              {tile.batch, tile.kvHead, math.floorDiv(firstKey, 2), c(0), c(0)},
-              {c(1), c(1), depth, width, c(2)}, {2, 3, 4});
+    Value tileValues = slice(
+        packedValues,
+        {keyBatch(tile), keyHead(tile), math.floorDiv(firstKey, 2), c(0), c(0)},
+        {c(1), c(1), depth, width, c(2)}, {2, 3, 4});
     auto rows = cast<RankedTensorType>(weights.getType()).getDimSize(0);
     weights = tensor::ExpandShapeOp::create(
         b, RankedTensorType::get({rows, keys / 2, 2}, element), weights,
@@ -104,9 +104,9 @@ Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
   if (packedPanels) {
     // Rows past the last key are zero, so that every step is whole.
     int64_t panels = valueDim / valuePanel;
-    Value tileValues =
-        slice(packedPanels, {tile.batch, tile.kvHead, c(0), firstKey, c(0)},
-              {c(1), c(1), c(panels), c(keys), c(valuePanel)}, {2, 3, 4});
+    Value tileValues = slice(
+        packedPanels, {keyBatch(tile), keyHead(tile), c(0), firstKey, c(0)},
+        {c(1), c(1), c(panels), c(keys), c(valuePanel)}, {2, 3, 4});
     auto rows = cast<RankedTensorType>(total.getType()).getDimSize(0);
     SmallVector<ReassociationIndices> groups = {{0}, {1, 2}};
     Value inPanels = tensor::ExpandShapeOp::create(
@@ -116,8 +116,8 @@ Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
                        {{0, 3}, {1, 3, 2}, {0, 1, 2}}, 4, 1, multiply);
     return tensor::CollapseShapeOp::create(b, inPanels, groups);
   }
-  auto offsets =
-      value.permute<OpFoldResult>({tile.batch, tile.kvHead, firstKey, c(0)});
+  auto offsets = value.permute<OpFoldResult>(
+      {keyBatch(tile), keyHead(tile), firstKey, c(0)});
   auto sizes = value.permute<OpFoldResult>({c(1), c(1), count, width});
   Value tileValues =
       slice(value.source, offsets, sizes, {value.dims[2], value.dims[3]});
@@ -248,7 +248,7 @@ Value TileProgram::extractBroadcast(Value tensor,
 Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
                                 OpFoldResult firstKey, bool partial,
                                 KeepFn keep) {
-  bool tail = partial && mayEndInside();
+  bool tail = partial && !gathered && mayEndInside();
   bool masked = partial && mask;
   if (scoreScale == 1 && !op.getSoftcap() && !op.getBias() && !op.getKeep() &&
       !tail && !masked)
@@ -257,7 +257,7 @@ Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
     Value score = x[0];
     OpFoldResult queryRow = index(0);
     Row row = rowOf(tile, cast<Value>(queryRow));
-    OpFoldResult key = math.add(firstKey, index(1));
+    OpFoldResult key = keyOfColumn(firstKey, index(1));
     auto times = [&](Value value, double factor) -> Value {
       if (factor == 1)
         return value;

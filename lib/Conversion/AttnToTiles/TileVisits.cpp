@@ -68,20 +68,6 @@ KeyTiles TileProgram::keyTiles(const QueryTile &tile, OpFoldResult keyBegin,
                        keyTile / keyStep);
 }
 
-struct TileProgram::ListVisit {
-  const QueryTile &tile;
-  Value query;
-  KeyInterval keys;           ///< the part of the keys to visit
-  ArrayRef<KeyInterval> runs; ///< steps that were visited before
-  ArrayRef<KeyList> lists;    ///< the last one is visited now
-
-  const KeyList &list() const { return lists.back(); }
-  /// A candidate is a number of whole steps.
-  bool hasWholeSteps(int64_t keyStep) const {
-    return list().granule % keyStep == 0;
-  }
-};
-
 TileProgram::State TileProgram::visitKeys(const QueryTile &tile, Value query,
                                           OpFoldResult keyBegin,
                                           OpFoldResult keyEnd, State state) {
@@ -135,9 +121,31 @@ TileProgram::State TileProgram::visitIf(OpFoldResult condition,
   return {choice.getResult(0), choice.getResult(1), choice.getResult(2)};
 }
 
+/// Whether a pair of a list counts now: neither intervals nor lists before it
+/// have met it.
+OpFoldResult TileProgram::keepInList(const ListVisit &visit,
+                                     const MaskPoint &point,
+                                     std::optional<OpFoldResult> candidate) {
+  Location loc = b.getLoc();
+  OpFoldResult kept = visit.list().keep(b, loc, point, candidate);
+  for (const KeyList &earlier : visit.lists.drop_back())
+    kept = math.logicalAnd(
+        kept, math.logicalNot(earlier.keep(b, loc, point, std::nullopt)));
+  for (const KeyInterval &run : visit.runs) {
+    OpFoldResult before = math.compare(arith::CmpIPredicate::slt, point.key,
+                                       math.mul(run.begin, c(keyStep)));
+    OpFoldResult after = math.compare(arith::CmpIPredicate::sge, point.key,
+                                      math.mul(run.end, c(keyStep)));
+    kept = math.logicalAnd(kept, math.logicalOr(before, after));
+  }
+  return kept;
+}
+
 /// Visits the candidates of a list that are present, in chunks that are one
 /// tile each.
 TileProgram::State TileProgram::visitList(const ListVisit &visit, State state) {
+  if (gathers(visit))
+    return visitGathered(visit, state);
   const KeyList &list = visit.list();
   Location loc = b.getLoc();
   bool wholeSteps = visit.hasWholeSteps(keyStep);
@@ -224,18 +232,7 @@ TileProgram::State TileProgram::visitChunk(const ListVisit &visit,
     std::optional<OpFoldResult> known;
     if (wholeSteps)
       known = candidate;
-    OpFoldResult kept = visit.list().keep(b, loc, point, known);
-    for (const KeyList &earlier : visit.lists.drop_back())
-      kept = math.logicalAnd(
-          kept, math.logicalNot(earlier.keep(b, loc, point, std::nullopt)));
-    for (const KeyInterval &run : visit.runs) {
-      OpFoldResult before = math.compare(arith::CmpIPredicate::slt, point.key,
-                                         math.mul(run.begin, c(keyStep)));
-      OpFoldResult after = math.compare(arith::CmpIPredicate::sge, point.key,
-                                        math.mul(run.end, c(keyStep)));
-      kept = math.logicalAnd(kept, math.logicalOr(before, after));
-    }
-    return kept;
+    return keepInList(visit, point, known);
   };
   auto tileOf = [&](bool partial) {
     return visitTile(visit.tile, visit.query, step, width, partial, state,

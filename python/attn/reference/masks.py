@@ -13,10 +13,11 @@ def causal(query, key):
     return key <= query
 
 
-def window(query, key, left, right):
+def window(query, key, left, right, block=1):
     """At most `left` keys before and `right` keys after the query's own; -1
-    leaves a side open. arXiv:2004.05150 section 3.1."""
-    distance = np.asarray(key) - query
+    leaves a side open. arXiv:2004.05150 section 3.1. All in blocks of `block`
+    positions."""
+    distance = np.asarray(key) // block - np.asarray(query) // block
     kept = np.ones(np.shape(distance), bool)
     if left != -1:
         kept &= distance >= -left
@@ -73,3 +74,18 @@ def csr_members(begins, numbers, key_blocks):
             if 0 <= number < key_blocks:
                 members[b, h, q, int(number)] = True
     return members
+
+
+def spans(begins, ends, keys):
+    """Keys [begin, end) of each row, [B, H, Sq, Skv] from [B, H, Sq] twice."""
+    key = np.arange(keys)
+    return (begins[..., None] <= key) & (key < ends[..., None])
+
+
+def elastic(positions, keys, first, recent, block):
+    """The first and the recent keys, in blocks; first and recent [B, H],
+    positions [B, Sq]. arXiv:2406.14909."""
+    key = np.arange(keys)[None, None, None, :] // block
+    query = positions[:, None, :, None] // block
+    first, recent = (np.maximum(x, 0)[:, :, None, None] for x in (first, recent))
+    return (key < first) | (key > query - recent)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Masks as data: trees of tuples, their text and their meaning.
 
-("causal",)  ("window", left, right)  ("sink", size)  ("documents",)
+("causal",)  ("window", left, right[, block])  ("sink", size)  ("documents",)
 ("strided", stride, block, phase, anchor)  ("all_of", *masks)
 ("any_of", *masks)  ("not", mask)  ("per_head", masks, indices)
 ("blocks", q_block, kv_block, layout, heads, share): `heads` sets of lists, 0
 for those of the key heads; about a `share` of all blocks is listed
+("spans", heads, length): spans of up to `length` keys  ("elastic", heads, block)
 """
 
 import numpy as np
@@ -18,7 +19,12 @@ def text(mask):
     if kind in ("causal", "documents"):
         return f"#attn.{kind}"
     if kind == "window":
-        return f"#attn.window<left = {args[0]}, right = {args[1]}>"
+        block = f", block = {args[2]}" if len(args) > 2 else ""
+        return f"#attn.window<left = {args[0]}, right = {args[1]}{block}>"
+    if kind == "spans":
+        return "#attn.spans"
+    if kind == "elastic":
+        return f"#attn.elastic<block = {args[1]}>"
     if kind == "sink":
         return f"#attn.sink<{args[0]}>"
     if kind == "strided":
@@ -71,6 +77,10 @@ def operands(mask, sizes, index_type):
                     (("B", heads, int(rows * keys * share) + 2), index_type)]
         return [(("B", heads, rows, int(keys * share) + 2), index_type),
                 (("B", heads, rows), index_type)]
+    if kind == "spans":
+        return [(("B", args[0] or "G", "S"), index_type)] * 2
+    if kind == "elastic":
+        return [(("B", args[0] or "G"), index_type)] * 2
     return []
 
 
@@ -81,6 +91,12 @@ def values(mask, shapes, sizes, rng):
     if kind == "documents":
         # Documents of about three rows, numbered in rising order.
         return [np.cumsum(rng.random(shape) < 0.3, axis=-1) for shape in shapes]
+    if kind == "spans":
+        begins = rng.integers(-args[1], sizes["K"] + 1, shapes[0])
+        return [begins, begins + rng.integers(-1, args[1] + 1, shapes[1])]
+    if kind == "elastic":
+        most = _blocks(sizes["K"], args[1]) // 2 + 2
+        return [rng.integers(-1, most, shape) for shape in shapes]
     _, kv_block, layout, _, share = args
     keys = _blocks(sizes["K"], kv_block)
     if layout == "members":
@@ -92,7 +108,7 @@ def values(mask, shapes, sizes, rng):
     return [rng.integers(-2, keys + 2, shapes[0]), counts]
 
 
-def _keep_blocks(mask, heads, rows, kv_len, operands):
+def _keep_blocks(mask, rows, kv_len, operands):
     _, q_block, kv_block, layout, *_ = mask
     keys = _blocks(kv_len, kv_block)
     first = next(operands)
@@ -102,7 +118,11 @@ def _keep_blocks(mask, heads, rows, kv_len, operands):
         members = reference.csr_members(first, next(operands), keys)
     else:
         members = reference.padded_members(first, next(operands), keys)
-    kept = reference.blocks(rows, kv_len, members, q_block, kv_block)
+    return reference.blocks(rows, kv_len, members, q_block, kv_block)
+
+
+def _for_all_heads(kept, heads):
+    """What consecutive heads share, for each of them."""
     return np.repeat(kept, heads // kept.shape[1], axis=1) if heads else kept
 
 
@@ -118,7 +138,13 @@ def keep(mask, heads, positions, kv_len, operands):
     if kind == "documents":
         return reference.documents(next(operands), next(operands))
     if kind == "blocks":
-        return _keep_blocks(mask, heads, positions.shape[1], kv_len, operands)
+        kept = _keep_blocks(mask, positions.shape[1], kv_len, operands)
+        return _for_all_heads(kept, heads)
+    if kind == "spans":
+        return _for_all_heads(reference.spans(next(operands), next(operands), kv_len), heads)
+    if kind == "elastic":
+        kept = reference.elastic(positions, kv_len, next(operands), next(operands), args[1])
+        return _for_all_heads(kept, heads)
     if kind in ("all_of", "any_of"):
         whole = np.full((1, 1, 1, 1), kind == "all_of")
         combine = np.logical_and if kind == "all_of" else np.logical_or

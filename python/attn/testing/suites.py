@@ -26,6 +26,14 @@ BLOCKS = [
 ]
 MASKS = [
     *BLOCKS,
+    ("window", 1, 0, 3),
+    ("window", -1, 1, 2),
+    ("spans", 0, 4),
+    ("spans", 1, 3),
+    ("elastic", 0, 1),
+    ("elastic", 1, 2),
+    ("not", ("spans", 1, 3)),
+    ("all_of", CAUSAL, ("elastic", 0, 2), ("spans", 1, 6)),
     ("not", BLOCKS[0]),
     ("all_of", CAUSAL, BLOCKS[0], BLOCKS[3]),
     ("any_of", BLOCKS[1], SINK, ("all_of", BLOCKS[2], CAUSAL)),

@@ -132,6 +132,14 @@ BLOCKS = [
 ]
 MASKS = [
     *BLOCKS,
+    ("window", 1, 0, 64),
+    ("window", 2, 1, 24),
+    ("spans", 0, 90),
+    ("spans", 4, 20),
+    ("not", ("spans", 1, 40)),
+    ("all_of", CAUSAL, ("elastic", 4, 1)),
+    ("all_of", CAUSAL, ("elastic", 2, 32)),
+    ("any_of", ("spans", 2, 50), BLOCKS[0], SINK),
     *(("all_of", CAUSAL, blocks) for blocks in BLOCKS),
     ("all_of", ("any_of", BLOCKS[0], SINK, WINDOW), CAUSAL),
     ("all_of", ("any_of", SINK, BLOCKS[1]), ("any_of", ("window", 70, 9), BLOCKS[3])),

@@ -37,6 +37,11 @@ const char *const kSamples[] = {
     "#attn.strided<stride = 3, block = 2, phase = 2, anchor = origin>",
     "#attn.documents",
     "#attn.blocks<q_block = 2, kv_block = 3>",
+    "#attn.spans",
+    "#attn.elastic<block = 2>",
+    "#attn.window<left = 1, right = 0, block = 3>",
+    "#attn.window<left = -1, right = 1, block = 5>",
+    "#attn.window<left = 0, right = -1, block = 4>",
     "#attn.all_of<[#attn.causal, #attn.strided<stride = 2, block = 4>]>",
     "#attn.any_of<[#attn.sink<2>, #attn.strided<stride = 5, block = 2, phase = "
     "1, anchor = origin>]>",

@@ -10,6 +10,21 @@ func.func private @causal() attributes {m = #attn.causal}
 //  CHECK-SAME:   {m = #attn.window<left = 255, right = -1>}
 func.func private @window() attributes {m = #attn.window<left = 255, right = -1>}
 
+// CHECK-LABEL: func.func private @block_window
+//  CHECK-SAME:   {m = #attn.window<left = 15, right = 0, block = 64>}
+func.func private @block_window() attributes {m = #attn.window<left = 15, right = 0, block = 64>}
+
+// CHECK-LABEL: func.func private @lists
+//  CHECK-SAME:   {m = #attn.blocks<q_block = 64, kv_block = 32>, n = #attn.blocks<q_block = 128, kv_block = 1, layout = csr>}
+func.func private @lists() attributes {
+  m = #attn.blocks<q_block = 64, kv_block = 32, layout = padded>,
+  n = #attn.blocks<q_block = 128, kv_block = 1, layout = csr>}
+
+// CHECK-LABEL: func.func private @by_operands
+//  CHECK-SAME:   {m = #attn.spans, n = #attn.elastic, o = #attn.elastic<block = 64>}
+func.func private @by_operands() attributes {
+  m = #attn.spans, n = #attn.elastic, o = #attn.elastic<block = 64>}
+
 // CHECK-LABEL: func.func private @sink
 //  CHECK-SAME:   {m = #attn.sink<4>}
 func.func private @sink() attributes {m = #attn.sink<4>}

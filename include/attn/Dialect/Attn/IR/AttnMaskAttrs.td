@@ -30,10 +30,13 @@ def Attn_WindowAttr : Attn_MaskAttr<"Window", "window", ["simplify"]> {
     `left` and `right` count keys besides the query's own; `-1` leaves the
     side open. Sliding window attention of `W` keys in all is
     `left = W - 1, right = 0` (Longformer, arXiv:2004.05150, section 3.1).
+    With `block` all four count in blocks of positions, rounded down: the local
+    blocks of S2-Attention (arXiv:2407.17678).
 
     Example: `#attn.window<left = 255, right = 0>`
   }];
-  let parameters = (ins "int64_t":$left, "int64_t":$right);
+  let parameters = (ins "int64_t":$left, "int64_t":$right,
+                        DefaultValuedParameter<"int64_t", "1">:$block);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }
@@ -106,6 +109,38 @@ def Attn_BlocksAttr : Attn_MaskAttr<"Blocks", "blocks", [
     DefaultValuedParameter<"::mlir::attn::BlockLayout",
                            "::mlir::attn::BlockLayout::Padded">:$layout);
   let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+def Attn_SpansAttr : Attn_MaskAttr<"Spans", "spans", [
+    "getNumMaskOperands", "verifyMask", "getHeadsAlike"]> {
+  let summary = "an interval of keys for each query row";
+  let description = [{
+    Keeps a pair when `begin <= key < end`, where `begin` and `end` belong to
+    the query's row. It reads two mask operands, `begin` and `end`, both
+    `[B, H, Sq]` of one integer type; `B` may be 1 and `H` any divisor of the
+    number of heads. Rows count by their place, whatever the `query_offset`.
+    Spans of searched keys (arXiv:2601.18401) and packed sequences have this
+    form.
+
+    Example: `#attn.spans`
+  }];
+}
+
+def Attn_ElasticAttr : Attn_MaskAttr<"Elastic", "elastic", [
+    "getNumMaskOperands", "verifyMask", "getHeadsAlike"]> {
+  let summary = "the first and the recent keys, as many as each head needs";
+  let description = [{
+    Keeps a pair when `key < first` or `key > query - recent`, in blocks of
+    `block` positions, rounded down. It reads two mask operands, `first` and
+    `recent`, both `[B, H]` of one integer type; `B` may be 1 and `H` any
+    divisor of the number of heads. Causality is not implied. Heads whose span
+    grows with the length (MoA, arXiv:2406.14909) compute `recent` from it.
+
+    Example: `#attn.elastic<block = 64>`
+  }];
+  let parameters = (ins DefaultValuedParameter<"int64_t", "1">:$block);
+  let assemblyFormat = "(`<` struct(params)^ `>`)?";
   let genVerifyDecl = 1;
 }
 

@@ -1,6 +1,6 @@
 //===- Blocks.cpp - Listed blocks of keys ---------------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "Operands.h"
 #include "attn/Dialect/Attn/Utils/IndexMath.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -29,65 +29,15 @@ unsigned BlocksAttr::getNumMaskOperands() const {
 // Verification
 //===----------------------------------------------------------------------===//
 
-namespace {
-
-struct Expected {
-  StringRef name;
-  int64_t rank;
-  bool members; ///< i1, else integers
-};
-
-LogicalResult verifyType(Type type, Expected expected, const MaskUse &use,
-                         function_ref<InFlightDiagnostic()> emit) {
-  auto tensor = dyn_cast<RankedTensorType>(type);
-  bool right = tensor && tensor.getRank() == expected.rank;
-  if (right) {
-    Type element = tensor.getElementType();
-    right = expected.members
-                ? element.isInteger(1)
-                : element.isSignlessIntOrIndex() && !element.isInteger(1);
-  }
-  if (!right)
-    return emit() << "expects the " << expected.name << " to be a rank "
-                  << expected.rank << " tensor of "
-                  << (expected.members ? "i1" : "integers")
-                  << ", but their type is " << type;
-  int64_t batch = tensor.getDimSize(0), heads = tensor.getDimSize(1);
-  if (!ShapedType::isDynamic(batch) && batch != 1 &&
-      !ShapedType::isDynamic(use.batch) && batch != use.batch)
-    return emit() << "expects the " << expected.name << " to have batch size "
-                  << use.batch << " or 1, but dimension 0 is " << batch;
-  if (!ShapedType::isDynamic(heads) && !ShapedType::isDynamic(use.heads) &&
-      (heads == 0 || use.heads % heads != 0))
-    return emit() << "expects the number of heads of the " << expected.name
-                  << " to divide the " << use.heads
-                  << " query heads, but dimension 1 is " << heads;
-  return success();
-}
-
-/// Dimension `dim` of `type` is `size`, where both are known.
-LogicalResult verifySize(Type type, StringRef name, int64_t dim, int64_t size,
-                         StringRef meaning,
-                         function_ref<InFlightDiagnostic()> emit) {
-  int64_t own = cast<RankedTensorType>(type).getDimSize(dim);
-  if (ShapedType::isDynamic(own) || ShapedType::isDynamic(size) || own == size)
-    return success();
-  return emit() << "expects dimension " << dim << " of the " << name
-                << " to be " << size << ", " << meaning << ", but it is "
-                << own;
-}
-
-int64_t blocksOf(int64_t length, int64_t block) {
+static int64_t blocksOf(int64_t length, int64_t block) {
   return ShapedType::isDynamic(length) ? length
                                        : llvm::divideCeil(length, block);
 }
 
-} // namespace
-
 LogicalResult
 BlocksAttr::verifyMask(const MaskUse &use,
                        function_ref<InFlightDiagnostic()> emit) const {
-  SmallVector<Expected, 2> expected;
+  SmallVector<MaskOperand, 2> expected;
   BlockLayout layout = getLayout();
   if (layout == BlockLayout::Padded)
     expected = {{"block numbers", 4, false}, {"block counts", 3, false}};
@@ -96,42 +46,38 @@ BlocksAttr::verifyMask(const MaskUse &use,
   else
     expected = {{"listed blocks", 4, true}};
   for (auto [type, part] : llvm::zip_equal(use.operandTypes, expected))
-    if (failed(verifyType(type, part, use, emit)))
+    if (failed(verifyMaskOperand(type, part, use, emit)))
       return failure();
   int64_t rows = blocksOf(use.queryLen, getQBlock());
   Type first = use.operandTypes[0];
   if (layout == BlockLayout::Csr) {
     if (!ShapedType::isDynamic(rows))
       ++rows;
-    if (failed(verifySize(first, expected[0].name, 2, rows,
-                          "one more than the query blocks", emit)))
+    if (failed(verifyMaskDim(first, expected[0].name, 2, rows,
+                             "one more than the query blocks", emit)))
       return failure();
   } else {
     for (auto [type, part] : llvm::zip_equal(use.operandTypes, expected))
-      if (failed(verifySize(type, part.name, 2, rows,
-                            "the number of query blocks", emit)))
+      if (failed(verifyMaskDim(type, part.name, 2, rows,
+                               "the number of query blocks", emit)))
         return failure();
   }
   if (layout == BlockLayout::Members)
-    return verifySize(first, expected[0].name, 3,
-                      blocksOf(use.kvLen, getKvBlock()),
-                      "the number of key blocks", emit);
+    return verifyMaskDim(first, expected[0].name, 3,
+                         blocksOf(use.kvLen, getKvBlock()),
+                         "the number of key blocks", emit);
   // Both operands are about the same lists.
   Type second = use.operandTypes[1];
   for (int64_t dim : {0, 1})
-    if (failed(verifySize(second, expected[1].name, dim,
-                          cast<RankedTensorType>(first).getDimSize(dim),
-                          "as in the " + expected[0].name.str(), emit)))
+    if (failed(verifyMaskDim(second, expected[1].name, dim,
+                             cast<RankedTensorType>(first).getDimSize(dim),
+                             "as in the " + expected[0].name.str(), emit)))
       return failure();
   return success();
 }
 
 int64_t BlocksAttr::getHeadsAlike(int64_t heads, TypeRange types) const {
-  int64_t own = cast<RankedTensorType>(types[0]).getDimSize(1);
-  if (own == 1)
-    return 0;
-  bool known = !ShapedType::isDynamic(own) && !ShapedType::isDynamic(heads);
-  return known && own > 0 ? heads / own : 1;
+  return headsThatShare(types[0], heads);
 }
 
 //===----------------------------------------------------------------------===//
@@ -266,43 +212,13 @@ Attribute BlocksAttr::prepare(OpBuilder &builder, Location loc,
 // Members
 //===----------------------------------------------------------------------===//
 
-/// Whether key block `block` is listed for query block `rows` (i1). Indices
-/// are clamped to the tensor.
-static OpFoldResult isMember(OpBuilder &builder, Location loc, Value members,
-                             OpFoldResult batch, OpFoldResult head,
-                             OpFoldResult heads, OpFoldResult rows,
-                             OpFoldResult block) {
-  IndexMath math(builder, loc);
-  auto size = [&](int64_t dim) {
-    return tensor::getMixedSize(builder, loc, members, dim);
-  };
-  auto last = [&](int64_t dim) {
-    return math.sub(size(dim), math.constant(1));
-  };
-  OpFoldResult own = size(1), group = head;
-  if (constantOf(own) == 1)
-    group = math.constant(0);
-  else if (constantOf(own) && constantOf(heads))
-    group = math.floorDiv(head, *constantOf(heads) / *constantOf(own));
-  else
-    group = arith::DivUIOp::create(builder, loc,
-                                   math.materialize(math.mul(head, own)),
-                                   math.materialize(heads))
-                .getResult();
-  Value at[] = {
-      math.materialize(constantOf(size(0)) == 1 ? math.constant(0)
-                                                : math.min(batch, last(0))),
-      math.materialize(group), math.materialize(math.min(rows, last(2))),
-      math.materialize(math.min(block, last(3)))};
-  return tensor::ExtractOp::create(builder, loc, members, at).getResult();
-}
-
 OpFoldResult BlocksAttr::keep(OpBuilder &builder, Location loc,
                               const MaskPoint &point) const {
   IndexMath math(builder, loc);
-  return isMember(builder, loc, point.operands[0], point.batch, point.head,
-                  point.heads, math.floorDiv(point.entry, getQBlock()),
-                  math.floorDiv(point.key, getKvBlock()));
+  return readOfHead(builder, loc, point.operands[0], point.batch, point.head,
+                    point.heads,
+                    {math.floorDiv(point.entry, getQBlock()),
+                     math.floorDiv(point.key, getKvBlock())});
 }
 
 KeyIntervals BlocksAttr::visitIntervals(OpBuilder &, Location,
@@ -333,8 +249,8 @@ KeyLists BlocksAttr::visitLists(OpBuilder &builder, Location loc,
                                    math.materialize(math.boolean(all)));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
-    OpFoldResult one = isMember(b, loc, members, batch, head, heads,
-                                loop.getInductionVar(), block);
+    OpFoldResult one = readOfHead(b, loc, members, batch, head, heads,
+                                  {loop.getInductionVar(), block});
     OpFoldResult before = loop.getRegionIterArg(0);
     OpFoldResult after =
         all ? math.logicalAnd(before, one) : math.logicalOr(before, one);
@@ -361,12 +277,14 @@ KeyLists BlocksAttr::visitLists(OpBuilder &builder, Location loc,
     return reduce(b, loc, i, /*all=*/true);
   };
   list.keep = [=](OpBuilder &b, Location loc, const MaskPoint &point,
-                  std::optional<OpFoldResult> known) {
+                  std::optional<OpFoldResult> known) -> OpFoldResult {
     if (!known)
       return self.keep(b, loc, point);
     IndexMath math(b, loc);
-    return isMember(b, loc, members, point.batch, point.head, point.heads,
-                    math.floorDiv(point.entry, rows), *known);
+    if (cast<RankedTensorType>(members.getType()).getDimSize(2) == 1)
+      return math.boolean(true);
+    return readOfHead(b, loc, members, point.batch, point.head, point.heads,
+                      {math.floorDiv(point.entry, rows), *known});
   };
   return {list};
 }

@@ -7,12 +7,16 @@ using namespace mlir;
 using namespace mlir::attn;
 
 LogicalResult WindowAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                                 int64_t left, int64_t right) {
+                                 int64_t left, int64_t right, int64_t block) {
+  if (block < 1 || block > kMaxMaskDistance)
+    return emitError() << "'block' of a window is " << block
+                       << "; expected 1 to " << kMaxMaskDistance;
   for (auto [name, size] : {std::pair("left", left), {"right", right}})
-    if (size < -1 || size > kMaxMaskDistance)
+    if (size < -1 || size > kMaxMaskDistance / block)
       return emitError() << "'" << name << "' of a window is " << size
-                         << "; expected -1 (open) or a number of keys up to "
-                         << kMaxMaskDistance;
+                         << "; expected -1 (open) or a number of "
+                         << (block == 1 ? "keys" : "blocks") << " up to "
+                         << kMaxMaskDistance / block;
   return success();
 }
 
@@ -20,13 +24,15 @@ OpFoldResult WindowAttr::keep(OpBuilder &builder, Location loc,
                               const MaskPoint &point) const {
   IndexMath math(builder, loc);
   OpFoldResult kept = math.boolean(true);
+  OpFoldResult query = math.floorDiv(point.query, getBlock());
+  OpFoldResult key = math.floorDiv(point.key, getBlock());
   if (getLeft() >= 0)
-    kept = math.compare(arith::CmpIPredicate::sge, point.key,
-                        math.sub(point.query, math.constant(getLeft())));
+    kept = math.compare(arith::CmpIPredicate::sge, key,
+                        math.sub(query, math.constant(getLeft())));
   if (getRight() >= 0)
     kept = math.logicalAnd(
-        kept, math.compare(arith::CmpIPredicate::sle, point.key,
-                           math.add(point.query, math.constant(getRight()))));
+        kept, math.compare(arith::CmpIPredicate::sle, key,
+                           math.add(query, math.constant(getRight()))));
   return kept;
 }
 
@@ -35,10 +41,16 @@ static KeyIntervals around(const IndexMath &math, const WindowAttr &window,
                            OpFoldResult low, OpFoldResult high,
                            OpFoldResult kvLen) {
   OpFoldResult begin = math.constant(0), end = kvLen;
+  int64_t block = window.getBlock();
+  auto firstOf = [&](OpFoldResult position, int64_t blocks) {
+    return math.mul(
+        math.add(math.floorDiv(position, block), math.constant(blocks)),
+        math.constant(block));
+  };
   if (window.getLeft() >= 0)
-    begin = math.max(begin, math.sub(low, math.constant(window.getLeft())));
+    begin = math.max(begin, firstOf(low, -window.getLeft()));
   if (window.getRight() >= 0)
-    end = math.add(high, math.constant(window.getRight() + 1));
+    end = firstOf(high, window.getRight() + 1);
   return {{begin, end}};
 }
 
@@ -60,7 +72,7 @@ KeyIntervals WindowAttr::fullIntervals(OpBuilder &builder, Location loc,
 Attribute WindowAttr::simplify(SmallVectorImpl<unsigned> &) const {
   if (getLeft() < 0 && getRight() < 0)
     return AllOfAttr::get(getContext(), {});
-  if (getLeft() < 0 && getRight() == 0)
+  if (getLeft() < 0 && getRight() == 0 && getBlock() == 1)
     return CausalAttr::get(getContext());
   return *this;
 }

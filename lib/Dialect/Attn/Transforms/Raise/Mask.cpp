@@ -305,7 +305,8 @@ MaskPlan::Operands MaskPlan::build(ExprArena &arena, Emitter &emitter,
     masks.push_back(cast<MaskAttrInterface>(CausalAttr::get(context)));
   if (structure.window)
     masks.push_back(cast<MaskAttrInterface>(
-        WindowAttr::get(context, structure.window->second, -1)));
+        WindowAttr::get(context, structure.window->second, -1,
+                        /*block=*/1)));
   if (masks.size() == 1)
     result.mask = masks.front();
   else if (masks.size() > 1)
