@@ -105,18 +105,26 @@ protected:
 
   /// Random operands for every leaf of `mask`, in order.
   void addOperands(MaskAttrInterface mask) {
+    ArrayRef<MaskAttrInterface> members;
+    MaskAttrInterface only;
     if (auto all = dyn_cast<AllOfAttr>(mask))
-      return llvm::for_each(all.getMasks(), [&](auto m) { addOperands(m); });
-    if (auto any = dyn_cast<AnyOfAttr>(mask))
-      return llvm::for_each(any.getMasks(), [&](auto m) { addOperands(m); });
-    if (auto heads = dyn_cast<PerHeadAttr>(mask))
-      return llvm::for_each(heads.getMasks(), [&](auto m) { addOperands(m); });
-    if (auto inner = dyn_cast<NotAttr>(mask))
-      return addOperands(inner.getMask());
+      members = all.getMasks();
+    else if (auto any = dyn_cast<AnyOfAttr>(mask))
+      members = any.getMasks();
+    else if (auto perHead = dyn_cast<PerHeadAttr>(mask))
+      members = perHead.getMasks();
+    else if (auto inner = dyn_cast<NotAttr>(mask)) {
+      only = inner.getMask();
+      members = only;
+    }
+    for (MaskAttrInterface member : members)
+      addOperands(member);
+    if (!members.empty())
+      return;
     int64_t heads = int64_t(1) << pick(0, 2);
     if (auto blocks = dyn_cast<BlocksAttr>(mask))
-      add({1, heads, llvm::divideCeil(kRows, blocks.getQBlock()),
-           llvm::divideCeil(kKeys, blocks.getKvBlock())},
+      add({1, heads, llvm::divideCeilSigned(kRows, blocks.getQBlock()),
+           llvm::divideCeilSigned(kKeys, blocks.getKvBlock())},
           1, [&] { return pick(0, 9) < 4; });
     else if (isa<SpansAttr>(mask))
       for (int i = 0; i < 2; ++i)
