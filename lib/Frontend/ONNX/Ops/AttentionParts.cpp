@@ -71,7 +71,8 @@ Value onnx::buildAttention(Emitter &emit, const Attention &a) {
   if (a.isCausal) {
     mask = attn::CausalAttr::get(b.getContext());
     if (a.window >= 0)
-      mask = attn::WindowAttr::get(b.getContext(), a.window, 0);
+      mask = attn::WindowAttr::get(b.getContext(), a.window, 0,
+                                   /*block=*/1);
     if (a.offsets.dataType != Undefined)
       offset = emit.materialize(a.offsets);
     else if (!a.offset.is(0))
