@@ -256,7 +256,10 @@ bool Group::canShrink(Value buffer) const {
       alloc.getType().getRank() < numRows)
     return false;
   constexpr int64_t maxRowBytes = 1 << 15;
-  int64_t bytes = llvm::divideCeil(alloc.getType().getElementTypeBitWidth(), 8);
+  Type element = alloc.getType().getElementType();
+  int64_t bytes =
+      element.isIndex() ? 8
+                        : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
   for (int64_t size : alloc.getType().getShape().drop_front(numRows)) {
     if (ShapedType::isDynamic(size))
       return false;
@@ -427,13 +430,23 @@ bool canLower(linalg::LinalgOp op) {
   return true;
 }
 
+/// A reduction of one whole row, which is no operation of tiles.
+bool isScan(linalg::LinalgOp op) {
+  return op.getNumLoops() == 1 &&
+         op.getIteratorTypesArray()[0] == utils::IteratorType::reduction &&
+         canLower(op);
+}
+
 struct AttnLowerRowsPass final
     : impl::AttnLowerRowsPassBase<AttnLowerRowsPass> {
   using Base::Base;
 
   void runOnOperation() override {
     SmallVector<Block *> blocks;
+    SmallVector<scf::ForallOp> programs;
     getOperation()->walk<WalkOrder::PreOrder>([&](Operation *op) {
+      if (auto program = dyn_cast<scf::ForallOp>(op))
+        programs.push_back(program);
       // Tile programs are lowered in their own way.
       if (isa<scf::ForallOp, scf::ParallelOp, linalg::LinalgOp>(op))
         return WalkResult::skip();
@@ -442,9 +455,25 @@ struct AttnLowerRowsPass final
           blocks.push_back(&block);
       return WalkResult::advance();
     });
+    for (scf::ForallOp program : programs)
+      lowerScans(program);
     for (Block *block : blocks) {
       copiesToLinalg(*block);
       lower(*block);
+    }
+  }
+
+  /// The reductions of rows inside of a tile program, each by itself.
+  void lowerScans(scf::ForallOp program) {
+    SmallVector<linalg::LinalgOp> scans;
+    program.walk([&](linalg::LinalgOp op) {
+      if (isScan(op))
+        scans.push_back(op);
+    });
+    for (linalg::LinalgOp op : scans) {
+      Group group(&getContext(), lanes);
+      group.add(Member(op, lanes));
+      group.emit();
     }
   }
 

@@ -38,7 +38,11 @@ void moveToStack(Block &body) {
   body.walk([&](memref::AllocOp alloc) { allocs.push_back(alloc); });
   for (memref::AllocOp alloc : allocs) {
     MemRefType type = alloc.getType();
-    int64_t bytes = llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+    Type element = type.getElementType();
+    int64_t bytes =
+        element.isIndex()
+            ? 8
+            : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
     bool bounded = type.getLayout().isIdentity();
     unsigned dynamic = 0;
     for (int64_t size : type.getShape()) {

@@ -1,6 +1,7 @@
 //===- TilePipeline.cpp - From attention to vector code -------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/Conversion/Passes.h"
+#include "attn/Dialect/Attn/Transforms/Passes.h"
 #include "attn/Target/X86/Tile.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Pass/PassManager.h"
@@ -28,6 +29,9 @@ void mlir::attn::buildAttnToTilesPipeline(OpPassManager &module,
   options.bf16Pairs = target.bf16Dot;
   OpPassManager &function = module.nest<func::FuncOp>();
   function.addPass(createConvertAttnToTilesPass(options));
+  AttnLowerSelectionPassOptions selection;
+  selection.queryTile = options.queryTile;
+  function.addPass(createAttnLowerSelectionPass(selection));
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
 }

@@ -169,3 +169,95 @@ def gather_rows(x, rows):
         if 0 <= rows[b, h, n] < length:
             result[b, h, n] = x[b, h, rows[b, h, n]]
     return result
+
+
+def _per_batch(x, batch):
+    return np.broadcast_to(0 if x is None else x, (batch,))
+
+
+def span_search(query, key, offsets, k, *, query_offset=None, starts=None):
+    """The k best of the keys at q + 1 - offset, arXiv:2601.18401 section 3:
+    anchors and products [B, H, S, k], best first, of equal ones the lowest key."""
+    batch, heads, length = query.shape[:3]
+    group = heads // max(key.shape[1], 1)
+    query_offset, starts = _per_batch(query_offset, batch), _per_batch(starts, batch)
+    anchors = np.full((batch, heads, length, k), -1, np.int64)
+    logits = np.full(anchors.shape, -np.inf)
+    for b, h, i in np.ndindex(batch, heads, length):
+        q = i + query_offset[b]
+        keys = [q + 1 - o for o in offsets]
+        keys = [a for a in keys if max(starts[b], 0) <= a <= min(q, key.shape[2] - 1)]
+        found = [(float(query[b, h, i] @ key[b, h // group, a]), a) for a in keys]
+        found = sorted((-x, a) for x, a in found if x > -np.inf)[:k]
+        for j, (x, a) in enumerate(found):
+            anchors[b, h, i, j], logits[b, h, i, j] = a, -x
+    return anchors, logits
+
+
+def span_bounds(anchors, backward, forward, power, *, query_offset=None, starts=None):
+    """Keys [begin, end) around each anchor [B, H, S, K]."""
+    batch, _, length, _ = anchors.shape
+    q = np.arange(length) + _per_batch(query_offset, batch)[:, None]
+    start = np.maximum(_per_batch(starts, batch), 0)[:, None]
+    grown = np.maximum(q + 1 - start, 0).astype(np.float64) ** power
+
+    def wide(x):
+        return np.broadcast_to(x, (batch, length))[:, None, :, None].astype(np.int64)
+
+    # No sequence is longer than the bound, which keeps numbers integers.
+    back, ahead = (wide(np.minimum(np.ceil(x * grown), 2.0**40)) for x in (backward, forward))
+    q, start = wide(q), wide(start)
+    valid = (anchors >= start) & (anchors <= q)
+    begins = np.where(valid, np.maximum(anchors - back, start), 0)
+    ends = np.where(valid, np.minimum(anchors + ahead, q) + 1, 0)
+    return begins, ends
+
+
+def span_attention(query, key, value, begins, ends, logits, window, *, query_offset=None,
+                   starts=None, softmax_scale=None):
+    """Gated sum of attentions over the window and one span each."""
+    batch, heads, length, dim = query.shape
+    group = heads // max(key.shape[1], 1)
+    query_offset, starts = _per_batch(query_offset, batch), _per_batch(starts, batch)
+    scale = 1 / math.sqrt(dim) if softmax_scale is None else softmax_scale
+    output = np.zeros((batch, heads, length, value.shape[3]))
+    at = np.arange(key.shape[2])
+    gates = softmax(np.where(np.isnan(logits), -np.inf, logits))
+    for b, h, i in np.ndindex(batch, heads, length):
+        q = i + query_offset[b]
+        first = max(q - window + 1, starts[b])
+        for j in range(begins.shape[3]):
+            begin, end = max(begins[b, h, i, j], starts[b]), min(ends[b, h, i, j], first)
+            kept = np.flatnonzero(((at >= begin) & (at < end)) | ((at >= first) & (at <= q)))
+            if kept.size:
+                scores = scale * (key[b, h // group, kept] @ query[b, h, i])
+                powers = np.exp(scores - scores.max())
+                part = powers / powers.sum() @ value[b, h // group, kept]
+                output[b, h, i] += gates[b, h, i, j] * part
+    return output
+
+
+def key_importance(query, key, lse, rows, heads, *, kept=True, kv_lengths=None,
+                   softmax_scale=None):
+    """Probabilities [B, H, Sq, Skv] reduced over rows and the heads of a group.
+
+    kept  broadcasts to them, bool
+    """
+    batch, num_heads, length, dim = query.shape
+    kv_heads, kv_len = key.shape[1:3]
+    scale = 1 / math.sqrt(dim) if softmax_scale is None else softmax_scale
+    wide = np.repeat(key, num_heads // max(kv_heads, 1), axis=1)
+    scores = scale * np.einsum("bhid,bhjd->bhij", query, wide)
+    with np.errstate(invalid="ignore", over="ignore"):
+        weights = np.exp(scores - lse[..., None])
+    weights = np.where(lse[..., None] == -np.inf, 0, weights)
+    kept = np.broadcast_to(kept, weights.shape)
+    if kv_lengths is not None:
+        kept = kept & (np.arange(kv_len) < np.asarray(kv_lengths)[:, None, None, None])
+    weights = np.where(kept, weights, 0)
+    reduce = {"sum": lambda x, axis: x.sum(axis), "max": lambda x, axis: x.max(axis, initial=0)}
+    result = reduce[rows](weights, 2)
+    if heads == "each":
+        return result
+    groups = result.reshape(batch, kv_heads, num_heads // max(kv_heads, 1), kv_len)
+    return reduce[heads](groups, 2)

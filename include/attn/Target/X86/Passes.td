@@ -84,8 +84,8 @@ def AttnDropUnitDimsPass : Pass<"attn-drop-unit-dims", "::mlir::func::FuncOp"> {
 def AttnLowerRowsPass : Pass<"attn-lower-rows", "::mlir::func::FuncOp"> {
   let summary = "fuse neighbouring linalg operations into vector loops over rows";
   let description = [{
-    Pre:  `linalg` on buffers, right after bufferization; tile programs
-          (`scf.forall`) are left alone.
+    Pre:  `linalg` on buffers, right after bufferization; of tile programs
+          (`scf.forall`) only reductions of one whole row are lowered.
     Post: no `linalg` operation outside tile programs. Neighbours that agree on
           their leading parallel sizes (rows), such as the parts of a softmax
           or of a layer norm, share one loop over rows, in which buffers that

@@ -125,3 +125,35 @@ func.func @gathered(%x: tensor<1x4x9x4xf32>, %r: tensor<1x3x2xi32>) {
   %0 = attn.gather_rows %x, %r : tensor<1x4x9x4xf32>, tensor<1x3x2xi32> -> tensor<1x4x2x4xf32>
   return
 }
+
+// -----
+
+func.func @anchors(%q: tensor<1x8x4x16xf32>, %k: tensor<1x3x4x16xf32>, %t: tensor<4xi32>) {
+  // expected-error @below {{'attn.span_search' op expects kv_heads to divide heads, but dimension 1 of 'key' is 3 and dimension 1 of 'query' is 8}}
+  %0:2 = attn.span_search %q, %k, %t : tensor<1x8x4x16xf32>, tensor<1x3x4x16xf32>, tensor<4xi32> -> tensor<1x8x4x2xi32>, tensor<1x8x4x2xf32>
+  return
+}
+
+// -----
+
+func.func @backward(%a: tensor<1x8x4x2xi32>) {
+  // expected-error @below {{'attn.span_bounds' op expects 'backward' to be finite and not negative, but it is -1}}
+  %0:2 = attn.span_bounds %a {backward = -1.0, forward = 1.0, power = 0.5} : tensor<1x8x4x2xi32>
+  return
+}
+
+// -----
+
+func.func @spans(%q: tensor<1x8x4x16xf32>, %b: tensor<1x8x5x2xi32>, %l: tensor<1x8x5x2xf32>) {
+  // expected-error @below {{'attn.span_attention' op expects dimension 2 of 'begins' to be equal to dimension 2 of 'query', but they are 5 and 4}}
+  %0 = attn.span_attention %q, %q, %q spans(%b, %b, %l : tensor<1x8x5x2xi32>, tensor<1x8x5x2xf32>) {window = 1} : tensor<1x8x4x16xf32>, tensor<1x8x4x16xf32>, tensor<1x8x4x16xf32> -> tensor<1x8x4x16xf32>
+  return
+}
+
+// -----
+
+func.func @importance(%q: tensor<1x8x4x16xf32>, %l: tensor<1x8x4xf32>) {
+  // expected-error @below {{'attn.key_importance' op expects the rows to be reduced by 'sum' or 'max'}}
+  %0 = attn.key_importance each, sum %q, %q, %l : tensor<1x8x4x16xf32>, tensor<1x8x4x16xf32>, tensor<1x8x4xf32> -> tensor<1x8x4xf32>
+  return
+}

@@ -54,3 +54,33 @@ func.func @parts(%k: tensor<1x8x130x16xf32>, %l: tensor<1x130xf32>,
     : tensor<1x8x130x16xf32>, tensor<1x1x5xi32> -> tensor<1x8x5x16xf32>
   return
 }
+
+// CHECK-LABEL: func.func @spans
+//       CHECK:   attn.span_search %{{.*}}, %{{.*}}, %{{.*}} query_offset(%{{.*}} : index) starts(%{{.*}} : tensor<1xi64>)
+//       CHECK:   attn.span_bounds %{{.*}} starts(%{{.*}} : tensor<1xi64>) {backward = 3.000000e+00 : f64, forward = 1.000000e+00 : f64, power = 5.000000e-01 : f64} : tensor<1x8x?x3xi32>
+//       CHECK:   attn.span_attention %{{.*}}, %{{.*}}, %{{.*}} spans(%{{.*}}, %{{.*}}, %{{.*}} : tensor<1x8x?x3xi32>, tensor<1x8x?x3xf32>) query_offset(%{{.*}} : index) {window = 15 : i64}
+//       CHECK:   attn.key_importance sum, max %{{.*}}, %{{.*}}, %{{.*}} mask(#attn.causal) : tensor<1x8x?x64xf32>, tensor<1x2x?x64xf32>, tensor<1x8x?xf32> -> tensor<1x2x?xf32>
+//       CHECK:   attn.key_importance max, each %{{.*}}, %{{.*}}, %{{.*}} query_offset(%{{.*}} : index) {softmax_scale = 1.000000e+00 : f64}
+func.func @spans(%q: tensor<1x8x?x64xf32>, %k: tensor<1x2x?x64xf32>,
+                 %t: tensor<?xi32>, %past: index, %starts: tensor<1xi64>,
+                 %lse: tensor<1x8x?xf32>) {
+  %a:2 = attn.span_search %q, %k, %t query_offset(%past : index)
+    starts(%starts : tensor<1xi64>)
+    : tensor<1x8x?x64xf32>, tensor<1x2x?x64xf32>, tensor<?xi32>
+    -> tensor<1x8x?x3xi32>, tensor<1x8x?x3xf32>
+  %b:2 = attn.span_bounds %a#0 starts(%starts : tensor<1xi64>)
+    {backward = 3.0, forward = 1.0, power = 0.5} : tensor<1x8x?x3xi32>
+  %o = attn.span_attention %q, %k, %k
+    spans(%b#0, %b#1, %a#1 : tensor<1x8x?x3xi32>, tensor<1x8x?x3xf32>)
+    query_offset(%past : index) {window = 15}
+    : tensor<1x8x?x64xf32>, tensor<1x2x?x64xf32>, tensor<1x2x?x64xf32>
+    -> tensor<1x8x?x64xf32>
+  %i = attn.key_importance sum, max %q, %k, %lse mask(#attn.causal)
+    : tensor<1x8x?x64xf32>, tensor<1x2x?x64xf32>, tensor<1x8x?xf32>
+    -> tensor<1x2x?xf32>
+  %j = attn.key_importance max, each %q, %k, %lse query_offset(%past : index)
+    {softmax_scale = 1.0}
+    : tensor<1x8x?x64xf32>, tensor<1x2x?x64xf32>, tensor<1x8x?xf32>
+    -> tensor<1x8x?xf32>
+  return
+}

@@ -14,7 +14,8 @@ class Attn_SelectionOp<string mnemonic> : Attn_Op<mnemonic, [
                                     ["reifyResultShapes"]>]> {
   let hasVerifier = 1;
 }
-class Attn_ClauseOp<string mnemonic> : Attn_Op<mnemonic, [
+class Attn_ClauseOp<string mnemonic, list<Trait> traits = []>
+    : Attn_Op<mnemonic, traits # [
     Pure, AttrSizedOperandSegments,
     DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface,
                               ["reifyResultShapes"]>]> {
@@ -322,6 +323,204 @@ def Attn_GatherRowsOp : Attn_SelectionOp<"gather_rows"> {
   let assemblyFormat = [{
     $input `,` $rows attr-dict `:` type($input) `,` type($rows) `->`
     type($output)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Spans
+//===----------------------------------------------------------------------===//
+
+def Attn_SpanSearchOp : Attn_ClauseOp<"span_search"> {
+  let summary = "the best of a few keys at given distances";
+  let description = [{
+    Row `i` stands at position `q = i + query_offset` and compares its query
+    with the keys at `q + 1 - offsets[n]` (anchors) by the plain product, without
+    a scale, summed in f32 (f64 for f64). The `K` best anchors follow each other
+    by falling product, of equal ones the lowest key first. An anchor counts if
+    it is a key from `starts` (0 when absent) up to `q`; NaN and minus infinity
+    never count. Places that are left hold -1 and minus infinity. The order of
+    `offsets` does not matter; equal entries count as often as they occur.
+
+    | Name           | Shape              |
+    |----------------|--------------------|
+    | `query`        | `[B, H, S, D]`     |
+    | `key`          | `[B, Hkv, Skv, D]` |
+    | `offsets`      | `[A]`              |
+    | `query_offset`, `starts` | index or `[B]` |
+    | `anchors`      | `[B, H, S, K]`     |
+    | `logits`       | `[B, H, S, K]` f32 (f64 for f64) |
+
+    Source: the search step of arXiv:2601.18401, section 3, with `offsets[n] =
+    floor((w0 + 1 + n) ^ (1 / p))`.
+
+    Example:
+    ```mlir
+    %anchors, %logits = attn.span_search %q, %k, %table query_offset(%past : index)
+      : tensor<1x8x?x128xf32>, tensor<1x8x?x128xf32>, tensor<256xi32>
+      -> tensor<1x8x?x3xi32>, tensor<1x8x?x3xf32>
+    ```
+  }];
+  let arguments = (ins Attn_FloatTensor4D:$query, Attn_FloatTensor4D:$key,
+                       Attn_IndexTensor1D:$offsets,
+                       Optional<Attn_IndexOrTensor1D>:$query_offset,
+                       Optional<Attn_IndexOrTensor1D>:$starts);
+  let results = (outs Attn_IndexTensor4D:$anchors, Attn_FloatTensor4D:$logits);
+  let assemblyFormat = [{
+    $query `,` $key `,` $offsets
+    oilist( `query_offset` `(` $query_offset `:` type($query_offset) `)`
+          | `starts` `(` $starts `:` type($starts) `)` )
+    attr-dict `:` type($query) `,` type($key) `,` type($offsets) `->`
+    type($anchors) `,` type($logits)
+  }];
+}
+
+def Attn_SpanBoundsOp : Attn_ClauseOp<"span_bounds", [
+    AllTypesMatch<["anchors", "begins", "ends"]>]> {
+  let summary = "spans of keys around anchors";
+  let description = [{
+    The keys `[begins, ends)` around each anchor of a row at position `q`, with
+    `n = q + 1 - start` positions so far:
+
+        begins = max(anchor - ceil(backward * n ^ power), start)
+        ends   = min(anchor + ceil(forward * n ^ power), q) + 1
+
+    computed in f64. Both are 0 for an anchor that lies before `start`, such as
+    -1, or after `q`. Source: arXiv:2601.18401, released code.
+
+    | Name      | Shape          |
+    |-----------|----------------|
+    | `anchors` | `[B, H, S, K]` |
+    | `query_offset`, `starts` | index or `[B]`, 0 when absent |
+    | `begins`, `ends` | type of `anchors` |
+
+    Example:
+    ```mlir
+    %begins, %ends = attn.span_bounds %anchors
+      {backward = 3.0, forward = 1.0, power = 0.5} : tensor<1x8x?x3xi32>
+    ```
+  }];
+  let arguments = (ins Attn_IndexTensor4D:$anchors,
+                       Optional<Attn_IndexOrTensor1D>:$query_offset,
+                       Optional<Attn_IndexOrTensor1D>:$starts,
+                       F64Attr:$backward, F64Attr:$forward, F64Attr:$power);
+  let results = (outs Attn_IndexTensor4D:$begins, Attn_IndexTensor4D:$ends);
+  let assemblyFormat = [{
+    $anchors
+    oilist( `query_offset` `(` $query_offset `:` type($query_offset) `)`
+          | `starts` `(` $starts `:` type($starts) `)` )
+    attr-dict `:` type($anchors)
+  }];
+}
+
+def Attn_SpanAttentionOp : Attn_ClauseOp<"span_attention", [
+    AllTypesMatch<["begins", "ends"]>]> {
+  let summary = "a gated sum of attentions over a window and one span each";
+  let description = [{
+    Each row attends `K` times: to the last `window` keys up to its own position
+    `q`, and to one of its spans `[begins, ends)`. Scores are scaled products;
+    each attention has a softmax of its own:
+
+        O = sum_j softmax_j(logits) * attention over (window and span j)
+
+    Spans are cut to what lies from `starts` up to the window, so that no key is
+    seen twice. A key before `starts` or after `q` is never seen. Logits of NaN
+    or minus infinity have no weight; where none has, all have the same. An
+    attention without keys is 0.
+
+    | Name     | Shape               |
+    |----------|---------------------|
+    | `query`  | `[B, H, S, D]`      |
+    | `key`, `value` | `[B, Hkv, Skv, D]`, `[B, Hkv, Skv, Dv]` |
+    | `begins`, `ends` | `[B, H, S, K]` |
+    | `logits` | `[B, H, S, K]`      |
+    | `query_offset`, `starts` | index or `[B]`, 0 when absent |
+    | `output` | `[B, H, S, Dv]`     |
+
+    Source: arXiv:2601.18401, section 3.
+
+    Example:
+    ```mlir
+    %o = attn.span_attention %q, %k, %v spans(%begins, %ends, %logits
+        : tensor<1x8x?x3xi32>, tensor<1x8x?x3xf32>) {window = 15}
+      : tensor<1x8x?x128xf32>, tensor<1x8x?x128xf32>, tensor<1x8x?x128xf32>
+      -> tensor<1x8x?x128xf32>
+    ```
+  }];
+  let arguments = (ins Attn_FloatTensor4D:$query, Attn_FloatTensor4D:$key,
+                       Attn_FloatTensor4D:$value, Attn_IndexTensor4D:$begins,
+                       Attn_IndexTensor4D:$ends, Attn_FloatTensor4D:$logits,
+                       Optional<Attn_IndexOrTensor1D>:$query_offset,
+                       Optional<Attn_IndexOrTensor1D>:$starts,
+                       I64Attr:$window, OptionalAttr<F64Attr>:$softmax_scale);
+  let results = (outs Attn_FloatTensor4D:$output);
+  let assemblyFormat = [{
+    $query `,` $key `,` $value
+    `spans` `(` $begins `,` $ends `,` $logits `:` type($begins) `,`
+    type($logits) `)`
+    oilist( `query_offset` `(` $query_offset `:` type($query_offset) `)`
+          | `starts` `(` $starts `:` type($starts) `)` )
+    attr-dict `:` type($query) `,` type($key) `,` type($value) `->`
+    type($output)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// What an attention has looked at
+//===----------------------------------------------------------------------===//
+
+def Attn_Reduction : I32EnumAttr<"Reduction", "how numbers become one", [
+  I32EnumAttrCase<"Sum", 0, "sum">,
+  I32EnumAttrCase<"Max", 1, "max">,
+  I32EnumAttrCase<"Each", 2, "each">
+]> {
+  let cppNamespace = "::mlir::attn";
+}
+
+def Attn_KeyImportanceOp : Attn_ClauseOp<"key_importance"> {
+  let summary = "how much attention each key received";
+  let description = [{
+    The probabilities `exp(scale * query . key - lse)` of the pairs that `mask`
+    and `kv_lengths` keep, reduced over the rows of a head by `rows` (`sum` or
+    `max`) and then over the query heads of a key head by `heads` (`sum`, `max`,
+    or `each` to keep them apart). `lse` is that of the attention whose
+    probabilities these are. A row with an lse of minus infinity has none; NaN
+    in a kept pair or its lse spreads. Computed in f32 (f64 for f64).
+
+    | Name     | Shape                                           |
+    |----------|-------------------------------------------------|
+    | `query`  | `[B, H, Sq, D]`                                 |
+    | `key`    | `[B, Hkv, Skv, D]`                              |
+    | `lse`    | `[B, H, Sq]`                                    |
+    | `kv_lengths` | `[B]`                                       |
+    | `query_offset` | index or `[B]`                            |
+    | `importance` | `[B, Hkv, Skv]`, or `[B, H, Skv]` for `each` |
+
+    Sources: token importance of arXiv:2012.09852 (sums), page scores of DELTA
+    (arXiv:2510.09883, maximum over heads).
+
+    Example:
+    ```mlir
+    %i = attn.key_importance sum, max %q, %k, %lse mask(#attn.causal)
+      : tensor<1x8x?x64xf32>, tensor<1x2x?x64xf32>, tensor<1x8x?xf32>
+      -> tensor<1x2x?xf32>
+    ```
+  }];
+  let arguments = (ins Attn_Reduction:$rows, Attn_Reduction:$heads,
+                       Attn_FloatTensor4D:$query, Attn_FloatTensor4D:$key,
+                       Attn_LseTensor:$lse,
+                       Optional<Attn_IndexTensor1D>:$kv_lengths,
+                       Optional<Attn_IndexOrTensor1D>:$query_offset,
+                       Variadic<AnyRankedTensor>:$mask_operands,
+                       OptionalAttr<Attn_MaskAttrInterface>:$mask,
+                       OptionalAttr<F64Attr>:$softmax_scale);
+  let results = (outs Attn_LseTensor:$importance);
+  let assemblyFormat = [{
+    $rows `,` $heads $query `,` $key `,` $lse
+    oilist( `mask` `(` $mask (`,` $mask_operands^ `:` type($mask_operands))? `)`
+          | `kv_lengths` `(` $kv_lengths `:` type($kv_lengths) `)`
+          | `query_offset` `(` $query_offset `:` type($query_offset) `)` )
+    attr-dict `:` type($query) `,` type($key) `,` type($lse) `->`
+    type($importance)
   }];
 }
 

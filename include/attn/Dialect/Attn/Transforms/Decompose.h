@@ -25,6 +25,10 @@ SmallVector<Value> decompose(OpBuilder &builder, PoolOp op);
 SmallVector<Value> decompose(OpBuilder &builder, SegmentOp op);
 SmallVector<Value> decompose(OpBuilder &builder, GatherRowsOp op);
 SmallVector<Value> decompose(OpBuilder &builder, LinearAttentionOp op);
+SmallVector<Value> decompose(OpBuilder &builder, SpanSearchOp op);
+SmallVector<Value> decompose(OpBuilder &builder, SpanBoundsOp op);
+SmallVector<Value> decompose(OpBuilder &builder, SpanAttentionOp op);
+SmallVector<Value> decompose(OpBuilder &builder, KeyImportanceOp op);
 
 /// One pattern for each operation that has a decomposition.
 void populateDecomposePatterns(RewritePatternSet &patterns);

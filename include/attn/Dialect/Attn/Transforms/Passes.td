@@ -43,6 +43,41 @@ def AttnDecomposePass : Pass<"attn-decompose", "::mlir::func::FuncOp"> {
   ];
 }
 
+def AttnLowerSelectionPass : Pass<"attn-lower-selection", "::mlir::func::FuncOp"> {
+  let summary = "turn selections into parallel loops over rows and tiles";
+  let description = [{
+    Pre:  `attn.top_k` and `attn.span_search` on tensors; run with the other
+          tile programs, after rewrites of linalg.
+    Post: each is an `scf.forall`, except a search in f64, which stays for
+          `attn-decompose`.
+
+    `attn.top_k` looks at scores as integers of the same order. One parallel
+    iteration takes one row: it finds the worst selected score bit by bit with
+    reductions that count the better ones, stops when a count is what is wanted,
+    and lists the selected entries in one pass in order.
+
+    `attn.span_search` takes tiles of `query-tile` rows. The anchors of a tile
+    at one offset are a slice of neighbouring keys, so that an offset costs an
+    elementwise product of two tiles and a sum over features; the best anchors
+    of each row are kept in order by comparisons.
+
+    ```mlir
+    func.func @blocks(%s: tensor<8x128xf32>) -> (tensor<8x16xi32>, tensor<8xi32>) {
+      %i, %n = attn.top_k %s : tensor<8x128xf32> -> tensor<8x16xi32>, tensor<8xi32>
+      return %i, %n : tensor<8x16xi32>, tensor<8xi32>
+    }
+    ```
+  }];
+  let options = [
+    Option<"queryTile", "query-tile", "int64_t", "64", "query rows of a tile">
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect",
+    "::mlir::scf::SCFDialect"
+  ];
+}
+
 def AttnRaisePass : Pass<"attn-raise", "::mlir::func::FuncOp"> {
   let summary = "recognise attention in linalg";
   let description = [{

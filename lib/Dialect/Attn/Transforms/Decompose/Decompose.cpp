@@ -43,7 +43,9 @@ void populateDecomposePatterns(RewritePatternSet &patterns) {
       DecomposeOp<AttentionOp>, DecomposeOp<MergeOp>, DecomposeOp<RopeOp>,
       DecomposeOp<KVAppendOp>, DecomposeOp<TopKOp>, DecomposeOp<RouteHeadsOp>,
       DecomposeOp<ListRowsOp>, DecomposeOp<PoolOp>, DecomposeOp<SegmentOp>,
-      DecomposeOp<GatherRowsOp>, DecomposeOp<LinearAttentionOp>>(
+      DecomposeOp<GatherRowsOp>, DecomposeOp<LinearAttentionOp>,
+      DecomposeOp<SpanSearchOp>, DecomposeOp<SpanBoundsOp>,
+      DecomposeOp<SpanAttentionOp>, DecomposeOp<KeyImportanceOp>>(
       patterns.getContext());
 }
 
