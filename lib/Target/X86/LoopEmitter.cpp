@@ -90,6 +90,10 @@ bool LoopEmitter::canVectorize(unsigned dim) {
   if (isReduction) {
     for (unsigned i = 0; i < op.getNumDpsInits(); ++i) {
       Operation *combiner = findCombiner(op, i);
+      // Upstream knows no limits of an index.
+      if (combiner && combiner->getResult(0).getType().isIndex() &&
+          !isa<arith::AddIOp>(combiner))
+        return false;
       if (!combiner || !combiningKind(combiner) ||
           !arith::getNeutralElement(combiner) ||
           !isLaneType(combiner->getResult(0).getType()))

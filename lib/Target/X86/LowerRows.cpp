@@ -257,9 +257,9 @@ bool Group::canShrink(Value buffer) const {
     return false;
   constexpr int64_t maxRowBytes = 1 << 15;
   Type element = alloc.getType().getElementType();
-  int64_t bytes =
-      element.isIndex() ? 8
-                        : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
+  int64_t bytes = element.isIndex()
+                      ? 8
+                      : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
   for (int64_t size : alloc.getType().getShape().drop_front(numRows)) {
     if (ShapedType::isDynamic(size))
       return false;

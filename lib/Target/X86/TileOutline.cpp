@@ -39,10 +39,9 @@ void moveToStack(Block &body) {
   for (memref::AllocOp alloc : allocs) {
     MemRefType type = alloc.getType();
     Type element = type.getElementType();
-    int64_t bytes =
-        element.isIndex()
-            ? 8
-            : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
+    int64_t bytes = element.isIndex()
+                        ? 8
+                        : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
     bool bounded = type.getLayout().isIdentity();
     unsigned dynamic = 0;
     for (int64_t size : type.getShape()) {

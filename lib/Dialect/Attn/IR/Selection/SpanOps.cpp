@@ -83,11 +83,10 @@ LogicalResult SpanBoundsOp::verify() {
   if (failed(checkEqual(op, queryOffset, 0, anchors, 0)) ||
       failed(checkEqual(op, starts, 0, anchors, 0)))
     return failure();
-  for (auto [name, value] :
-       {std::pair<StringRef, double>("backward",
-                                     getBackward().convertToDouble()),
-        {"forward", getForward().convertToDouble()},
-        {"power", getPower().convertToDouble()}})
+  for (auto [name, value] : {std::pair<StringRef, double>(
+                                 "backward", getBackward().convertToDouble()),
+                             {"forward", getForward().convertToDouble()},
+                             {"power", getPower().convertToDouble()}})
     if (!(value >= 0) || !std::isfinite(value))
       return emitOpError("expects '")
              << name << "' to be finite and not negative, but it is " << value;
@@ -195,9 +194,9 @@ LogicalResult
 KeyImportanceOp::reifyResultShapes(OpBuilder &builder,
                                    ReifiedRankedShapedTypeDims &reifiedShapes) {
   Value heads = getHeads() == Reduction::Each ? getQuery() : getKey();
-  reifiedShapes.push_back({tensor::getMixedSize(builder, getLoc(), heads, 0),
-                           tensor::getMixedSize(builder, getLoc(), heads, 1),
-                           tensor::getMixedSize(builder, getLoc(), getKey(),
-                                                2)});
+  reifiedShapes.push_back(
+      {tensor::getMixedSize(builder, getLoc(), heads, 0),
+       tensor::getMixedSize(builder, getLoc(), heads, 1),
+       tensor::getMixedSize(builder, getLoc(), getKey(), 2)});
   return success();
 }

@@ -41,9 +41,9 @@ keyHeadOf(ImplicitLocOpBuilder &b, Value query, Value key) {
   auto h = constantOf(heads), g = constantOf(kvHeads);
   Value group = h && g && *g
                     ? arith::ConstantIndexOp::create(b, *h / *g).getResult()
-                    : arith::DivUIOp::create(b, math.materialize(heads),
-                                             math.materialize(math.max(
-                                                 kvHeads, math.constant(1))))
+                    : arith::DivUIOp::create(
+                          b, math.materialize(heads),
+                          math.materialize(math.max(kvHeads, math.constant(1))))
                           .getResult();
   return [group](ImplicitLocOpBuilder &b, Value head) -> Value {
     return arith::DivUIOp::create(b, head, group);
@@ -67,26 +67,25 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, SpanSearchOp op) {
 
   // The keys; -1 where there is none.
   Value anchors = buildElementwise(
-      b, {{op.getOffsets(), AffineMap::get(4, 0, {b.getAffineDimExpr(3)},
-                                           b.getContext())}},
+      b,
+      {{op.getOffsets(),
+        AffineMap::get(4, 0, {b.getAffineDimExpr(3)}, b.getContext())}},
       shape, b.getIndexType(),
       [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
         IndexMath math(b, b.getLoc());
         Value batch = loopIndex(b, 0);
-        OpFoldResult position = math.add(
-            loopIndex(b, 2), numberOf(b, op.getQueryOffset(), batch));
-        OpFoldResult anchor =
-            math.sub(math.add(position, math.constant(1)),
-                     convertToIndex(b, x[0]));
-        OpFoldResult first = math.max(numberOf(b, op.getStarts(), batch),
-                                      math.constant(0));
+        OpFoldResult position =
+            math.add(loopIndex(b, 2), numberOf(b, op.getQueryOffset(), batch));
+        OpFoldResult anchor = math.sub(math.add(position, math.constant(1)),
+                                       convertToIndex(b, x[0]));
+        OpFoldResult first =
+            math.max(numberOf(b, op.getStarts(), batch), math.constant(0));
         OpFoldResult isKey = math.logicalAnd(
             math.compare(arith::CmpIPredicate::sge, anchor, first),
             math.logicalAnd(
                 math.compare(arith::CmpIPredicate::sle, anchor, position),
                 math.compare(arith::CmpIPredicate::slt, anchor, numKeys)));
-        return math.materialize(
-            math.select(isKey, anchor, math.constant(-1)));
+        return math.materialize(math.select(isKey, anchor, math.constant(-1)));
       });
   AffineMap all = firstDims(b, 4, 4);
   Value none = buildFilled(b, shape, compute, -kInfinity);
@@ -107,9 +106,8 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, SpanSearchOp op) {
               b, op.getKey(),
               ValueRange{loopIndex(b, 0), keyHead(b, loopIndex(b, 1)), row,
                          loopIndex(b, 4)});
-          Value product =
-              arith::MulFOp::create(b, convertFloat(b, x[0], compute),
-                                    convertFloat(b, key, compute));
+          Value product = arith::MulFOp::create(
+              b, convertFloat(b, x[0], compute), convertFloat(b, key, compute));
           return arith::AddFOp::create(b, x[2], product);
         });
   }
@@ -117,8 +115,8 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, SpanSearchOp op) {
       b, {{logits, all}, {anchors, all}}, {none, all}, /*reductions=*/0,
       [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
         IndexMath math(b, b.getLoc());
-        Value isKey = math.materialize(math.compare(
-            arith::CmpIPredicate::sge, x[1], math.constant(0)));
+        Value isKey = math.materialize(
+            math.compare(arith::CmpIPredicate::sge, x[1], math.constant(0)));
         Value isNumber =
             arith::CmpFOp::create(b, arith::CmpFPredicate::ORD, x[0], x[0]);
         return arith::SelectOp::create(
@@ -150,10 +148,9 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, SpanSearchOp op) {
                 .getResult();
         OpFoldResult isLower = math.logicalOr(
             math.compare(arith::CmpIPredicate::slt, x[3], x[2]),
-            math.logicalAnd(
-                math.compare(arith::CmpIPredicate::eq, x[3], x[2]),
-                math.compare(arith::CmpIPredicate::slt, loopIndex(b, 4),
-                             loopIndex(b, 3))));
+            math.logicalAnd(math.compare(arith::CmpIPredicate::eq, x[3], x[2]),
+                            math.compare(arith::CmpIPredicate::slt,
+                                         loopIndex(b, 4), loopIndex(b, 3))));
         OpFoldResult isBetter =
             math.logicalOr(greater, math.logicalAnd(equal, isLower));
         return addIf(b, math.materialize(isBetter), x[4], one);
@@ -201,21 +198,21 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, SpanBoundsOp op) {
           Value batch = loopIndex(b, 0);
           OpFoldResult position = math.add(
               loopIndex(b, 1), numberOf(b, op.getQueryOffset(), batch));
-          OpFoldResult start = math.max(numberOf(b, op.getStarts(), batch),
-                                        math.constant(0));
+          OpFoldResult start =
+              math.max(numberOf(b, op.getStarts(), batch), math.constant(0));
           Value number = math.materialize(
               math.max(math.sub(math.add(position, math.constant(1)), start),
                        math.constant(0)));
           Value n = arith::SIToFPOp::create(
               b, f64, arith::IndexCastOp::create(b, b.getI64Type(), number));
           double power = op.getPower().convertToDouble();
-          Value grown = power == 0.5
-                            ? math::SqrtOp::create(b, n).getResult()
-                            : math::PowFOp::create(b, n,
-                                                   buildFloat(b, f64, power))
-                                  .getResult();
-          Value length = arith::MulFOp::create(b, buildFloat(b, f64, factor),
-                                               grown);
+          Value grown =
+              power == 0.5
+                  ? math::SqrtOp::create(b, n).getResult()
+                  : math::PowFOp::create(b, n, buildFloat(b, f64, power))
+                        .getResult();
+          Value length =
+              arith::MulFOp::create(b, buildFloat(b, f64, factor), grown);
           // No span is longer than this, and the number fits an integer.
           length = arith::MinNumFOp::create(
               b, math::CeilOp::create(b, length),
@@ -228,9 +225,8 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, SpanBoundsOp op) {
   Value back = lengths(op.getBackward().convertToDouble());
   Value ahead = lengths(op.getForward().convertToDouble());
   AffineMap all = firstDims(b, 4, 4);
-  AffineMap ofRow =
-      AffineMap::get(4, 0, {b.getAffineDimExpr(0), b.getAffineDimExpr(2)},
-                     b.getContext());
+  AffineMap ofRow = AffineMap::get(
+      4, 0, {b.getAffineDimExpr(0), b.getAffineDimExpr(2)}, b.getContext());
   Type element =
       cast<RankedTensorType>(op.getAnchors().getType()).getElementType();
   auto build = [&](bool isEnd) {
@@ -241,8 +237,8 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, SpanBoundsOp op) {
           Value batch = loopIndex(b, 0);
           OpFoldResult position = math.add(
               loopIndex(b, 2), numberOf(b, op.getQueryOffset(), batch));
-          OpFoldResult start = math.max(numberOf(b, op.getStarts(), batch),
-                                        math.constant(0));
+          OpFoldResult start =
+              math.max(numberOf(b, op.getStarts(), batch), math.constant(0));
           Value anchor = convertToIndex(b, x[0]);
           OpFoldResult bound =
               isEnd ? math.add(math.min(math.add(anchor, x[1]), position),
@@ -252,8 +248,7 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, SpanBoundsOp op) {
               math.compare(arith::CmpIPredicate::sge, anchor, start),
               math.compare(arith::CmpIPredicate::sle, anchor, position));
           return convertFromIndex(
-              b,
-              math.materialize(math.select(isKey, bound, math.constant(0))),
+              b, math.materialize(math.select(isKey, bound, math.constant(0))),
               element);
         });
     return castTensor(b, bounds, op.getAnchors().getType());
@@ -266,8 +261,7 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, SpanBoundsOp op) {
 static Value buildProducts(ImplicitLocOpBuilder &b, Value query, Value key,
                            double scale, FloatType compute) {
   auto keyHead = keyHeadOf(b, query, key);
-  SmallVector<OpFoldResult> shape =
-      tensor::getMixedSizes(b, b.getLoc(), query);
+  SmallVector<OpFoldResult> shape = tensor::getMixedSizes(b, b.getLoc(), query);
   shape[3] = tensor::getMixedSize(b, b.getLoc(), key, 2);
   AffineExpr d0, d1, d2, d3, d4;
   bindDims(b.getContext(), d0, d1, d2, d3, d4);
@@ -284,18 +278,18 @@ static Value buildProducts(ImplicitLocOpBuilder &b, Value query, Value key,
         return arith::AddFOp::create(b, x[1], product);
       });
   AffineMap all = firstDims(b, 4, 4);
-  return buildElementwise(
-      b, {{products, all}}, shape, compute,
-      [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        return arith::MulFOp::create(b, x[0], buildFloat(b, compute, scale));
-      });
+  return buildElementwise(b, {{products, all}}, shape, compute,
+                          [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
+                            return arith::MulFOp::create(
+                                b, x[0], buildFloat(b, compute, scale));
+                          });
 }
 
 static double scaleOf(std::optional<APFloat> given, Value query) {
   if (given)
     return given->convertToDouble();
-  return 1 / std::sqrt(double(
-                 cast<RankedTensorType>(query.getType()).getDimSize(3)));
+  return 1 / std::sqrt(
+                 double(cast<RankedTensorType>(query.getType()).getDimSize(3)));
 }
 
 SmallVector<Value> mlir::attn::decompose(OpBuilder &builder,
@@ -323,18 +317,17 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder,
     OpFoldResult position =
         math.add(loopIndex(b, 2), numberOf(b, op.getQueryOffset(), batch));
     OpFoldResult start = numberOf(b, op.getStarts(), batch);
-    OpFoldResult window = math.max(
-        math.sub(math.add(position, math.constant(1)),
-                 math.constant(std::min<int64_t>(op.getWindow(),
-                                                 kMaxMaskDistance))),
-        start);
+    OpFoldResult window =
+        math.max(math.sub(math.add(position, math.constant(1)),
+                          math.constant(std::min<int64_t>(op.getWindow(),
+                                                          kMaxMaskDistance))),
+                 start);
     auto inside = [&](OpFoldResult from, OpFoldResult to) {
       return math.logicalAnd(math.compare(arith::CmpIPredicate::sge, key, from),
                              math.compare(arith::CmpIPredicate::slt, key, to));
     };
-    OpFoldResult inSpan =
-        inside(math.max(convertToIndex(b, begin), start),
-               math.min(convertToIndex(b, end), window));
+    OpFoldResult inSpan = inside(math.max(convertToIndex(b, begin), start),
+                                 math.min(convertToIndex(b, end), window));
     OpFoldResult inWindow =
         inside(window, math.add(position, math.constant(1)));
     return math.materialize(math.logicalOr(inSpan, inWindow));
@@ -410,8 +403,8 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder,
         Value isNone =
             arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x[2], zero);
         Value gate = arith::DivFOp::create(b, x[0], x[1]);
-        return arith::SelectOp::create(
-            b, isNone, zero, arith::DivFOp::create(b, gate, x[2]));
+        return arith::SelectOp::create(b, isNone, zero,
+                                       arith::DivFOp::create(b, gate, x[2]));
       });
   // Loops over (batch, head, row, key), then the span.
   AffineMap ofOther = AffineMap::get(5, 0, {d0, d1, d2, d4}, b.getContext());
@@ -486,16 +479,14 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder,
               row = loopIndex(b, 3);
         OpFoldResult kept = math.boolean(true);
         if (op.getKvLengths())
-          kept = math.compare(
-              arith::CmpIPredicate::slt, key,
-              numberOf(b, op.getKvLengths(), batch));
+          kept = math.compare(arith::CmpIPredicate::slt, key,
+                              numberOf(b, op.getKvLengths(), batch));
         if (auto mask = op.getMaskAttr()) {
           MaskPoint point;
           point.batch = batch;
           point.head = loopIndex(b, 1);
           point.queryRow = row;
-          point.query =
-              math.add(row, numberOf(b, op.getQueryOffset(), batch));
+          point.query = math.add(row, numberOf(b, op.getQueryOffset(), batch));
           point.key = key;
           point.operands = op.getMaskOperands();
           kept = math.logicalAnd(kept, mask.keep(b, b.getLoc(), point));
@@ -507,8 +498,8 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder,
             math::ExpOp::create(b, arith::SubFOp::create(b, x[0], x[1]));
         weight = arith::SelectOp::create(b, isNone, zero, weight);
         if (constantOf(kept) != 1)
-          weight = arith::SelectOp::create(b, math.materialize(kept), weight,
-                                           zero);
+          weight =
+              arith::SelectOp::create(b, math.materialize(kept), weight, zero);
         return combine(b, op.getRows(), x[2], weight);
       });
   if (op.getHeads() != Reduction::Each) {

@@ -13,9 +13,8 @@ SmallVector<Value> buildTopKLoops(OpBuilder &builder, TopKOp op);
 
 /// A parallel loop over tiles of query rows: anchors with one offset are a
 /// slice of neighbouring keys. Nothing for an element type it cannot take.
-FailureOr<SmallVector<Value>> buildSpanSearchTiles(OpBuilder &builder,
-                                                   SpanSearchOp op,
-                                                   int64_t tileRows);
+FailureOr<SmallVector<Value>>
+buildSpanSearchTiles(OpBuilder &builder, SpanSearchOp op, int64_t tileRows);
 
 } // namespace mlir::attn
 

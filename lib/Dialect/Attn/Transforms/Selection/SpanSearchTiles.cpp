@@ -17,8 +17,8 @@ public:
   SearchBuilder(OpBuilder &builder, SpanSearchOp op, int64_t tileRows)
       : b(op.getLoc(), builder), math(b, op.getLoc()), op(op),
         tileRows(tileRows), compute(b.getF32Type()),
-        places(cast<RankedTensorType>(op.getAnchors().getType())
-                   .getDimSize(3)) {}
+        places(
+            cast<RankedTensorType>(op.getAnchors().getType()).getDimSize(3)) {}
 
   SmallVector<Value> build();
 
@@ -65,8 +65,8 @@ SmallVector<Value> SearchBuilder::visit(Value offset, Value query,
       /*reductions=*/0, [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
         IndexMath math(b, b.getLoc());
         Value row = linalg::IndexOp::create(b, 0);
-        OpFoldResult key = math.min(
-            math.max(math.add(firstKey, row), math.constant(0)), last);
+        OpFoldResult key =
+            math.min(math.max(math.add(firstKey, row), math.constant(0)), last);
         Value k = tensor::ExtractOp::create(
             b, op.getKey(),
             ValueRange{batch, kvHead, math.materialize(key),
@@ -82,11 +82,11 @@ SmallVector<Value> SearchBuilder::visit(Value offset, Value query,
       b, {{sums, rowMap()}}, {buildEmpty(b, {rows}, compute), rowMap()},
       /*reductions=*/0, [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
         IndexMath math(b, b.getLoc());
-        OpFoldResult key = math.add(
-            firstKey, linalg::IndexOp::create(b, 0).getResult());
-        OpFoldResult isKey = math.logicalAnd(
-            math.compare(arith::CmpIPredicate::sge, key, start),
-            math.compare(arith::CmpIPredicate::sle, key, last));
+        OpFoldResult key =
+            math.add(firstKey, linalg::IndexOp::create(b, 0).getResult());
+        OpFoldResult isKey =
+            math.logicalAnd(math.compare(arith::CmpIPredicate::sge, key, start),
+                            math.compare(arith::CmpIPredicate::sle, key, last));
         return arith::SelectOp::create(b, math.materialize(isKey), x[0],
                                        none(b));
       });
@@ -96,9 +96,7 @@ SmallVector<Value> SearchBuilder::visit(Value offset, Value query,
   for (int64_t i = 0; i < places; ++i)
     isBetter.push_back(buildGeneric(
         b,
-        {{logits, rowMap()},
-         {best[i], rowMap()},
-         {best[places + i], rowMap()}},
+        {{logits, rowMap()}, {best[i], rowMap()}, {best[places + i], rowMap()}},
         {buildEmpty(b, {rows}, b.getI1Type()), rowMap()}, /*reductions=*/0,
         [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
           IndexMath math(b, b.getLoc());
@@ -108,8 +106,8 @@ SmallVector<Value> SearchBuilder::visit(Value offset, Value query,
           OpFoldResult equal =
               arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x[0], x[1])
                   .getResult();
-          OpFoldResult key = math.add(
-              firstKey, linalg::IndexOp::create(b, 0).getResult());
+          OpFoldResult key =
+              math.add(firstKey, linalg::IndexOp::create(b, 0).getResult());
           OpFoldResult isLower =
               math.compare(arith::CmpIPredicate::slt, key, x[2]);
           return math.materialize(
@@ -130,11 +128,10 @@ SmallVector<Value> SearchBuilder::visit(Value offset, Value query,
           [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
             Value own = x.back();
             Value fresh =
-                isAnchor
-                    ? arith::AddIOp::create(b, firstKey,
-                                            linalg::IndexOp::create(b, 0))
-                          .getResult()
-                    : x[x.size() - 2];
+                isAnchor ? arith::AddIOp::create(b, firstKey,
+                                                 linalg::IndexOp::create(b, 0))
+                               .getResult()
+                         : x[x.size() - 2];
             if (i > 0)
               fresh = arith::SelectOp::create(b, x[1], x[2], fresh);
             return arith::SelectOp::create(b, x[0], fresh, own);
@@ -161,9 +158,9 @@ SmallVector<Value> SearchBuilder::build() {
       b, math.materialize(sizes[1]),
       math.materialize(math.max(keySizes[1], math.constant(1))));
   OpFoldResult tiles = math.ceilDiv(sizes[2], tileRows);
-  auto loop = scf::ForallOp::create(b, b.getLoc(),
-                                    ArrayRef{sizes[0], sizes[1], tiles},
-                                    results, std::nullopt);
+  auto loop =
+      scf::ForallOp::create(b, b.getLoc(), ArrayRef{sizes[0], sizes[1], tiles},
+                            results, std::nullopt);
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
@@ -178,10 +175,9 @@ SmallVector<Value> SearchBuilder::build() {
     auto queryType = cast<RankedTensorType>(op.getQuery().getType());
     Value source = tensor::ExtractSliceOp::create(
         b,
-        RankedTensorType::get(
-            {constantOf(rows).value_or(ShapedType::kDynamic),
-             queryType.getDimSize(3)},
-            queryType.getElementType()),
+        RankedTensorType::get({constantOf(rows).value_or(ShapedType::kDynamic),
+                               queryType.getDimSize(3)},
+                              queryType.getElementType()),
         op.getQuery(), SmallVector<OpFoldResult>{batch, at[1], firstRow, zero},
         SmallVector<OpFoldResult>{one, one, rows, headDim},
         SmallVector<OpFoldResult>(4, one));
@@ -202,28 +198,26 @@ SmallVector<Value> SearchBuilder::build() {
     }
     Value c0 = arith::ConstantIndexOp::create(b, 0);
     Value c1 = arith::ConstantIndexOp::create(b, 1);
-    auto visits =
-        scf::ForOp::create(b, c0, math.materialize(count), c1, best);
+    auto visits = scf::ForOp::create(b, c0, math.materialize(count), c1, best);
     {
       OpBuilder::InsertionGuard inner(b);
       b.setInsertionPointToStart(visits.getBody());
-      Value offset = convertToIndex(
-          b, tensor::ExtractOp::create(b, op.getOffsets(),
-                                       visits.getInductionVar()));
+      Value offset =
+          convertToIndex(b, tensor::ExtractOp::create(
+                                b, op.getOffsets(), visits.getInductionVar()));
       // Some row of the tile has this anchor, and none has it after itself.
       OpFoldResult lastKey = math.sub(math.add(firstPosition, rows), offset);
       OpFoldResult isVisited = math.logicalAnd(
           math.logicalAnd(
-              math.compare(arith::CmpIPredicate::sge, offset,
-                           math.constant(1)),
+              math.compare(arith::CmpIPredicate::sge, offset, math.constant(1)),
               math.compare(arith::CmpIPredicate::sge, lastKey, start)),
-          math.compare(arith::CmpIPredicate::slt,
-                       math.sub(math.add(firstPosition, math.constant(1)),
-                                offset),
-                       numKeys));
-      isVisited = math.logicalAnd(
-          isVisited, math.compare(arith::CmpIPredicate::sgt, numKeys,
-                                  math.constant(0)));
+          math.compare(
+              arith::CmpIPredicate::slt,
+              math.sub(math.add(firstPosition, math.constant(1)), offset),
+              numKeys));
+      isVisited =
+          math.logicalAnd(isVisited, math.compare(arith::CmpIPredicate::sgt,
+                                                  numKeys, math.constant(0)));
       auto choice = scf::IfOp::create(
           b, math.materialize(isVisited),
           [&](OpBuilder &nested, Location) {

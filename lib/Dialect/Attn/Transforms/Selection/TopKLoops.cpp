@@ -17,8 +17,7 @@ namespace {
 class RowSelector {
 public:
   RowSelector(ImplicitLocOpBuilder &b, const SelectionRows &rows, Value row)
-      : b(b), math(b, b.getLoc()), rows(rows), row(row),
-        type(rows.imageType) {
+      : b(b), math(b, b.getLoc()), rows(rows), row(row), type(rows.imageType) {
     images = sliceOf(rows.images);
     if (rows.weights)
       weights = sliceOf(rows.weights);
@@ -37,8 +36,7 @@ private:
     SmallVector<OpFoldResult> sizes = {b.getIndexAttr(1), rows.columns};
     SmallVector<OpFoldResult> strides(2, b.getIndexAttr(1));
     return tensor::ExtractSliceOp::create(
-        b,
-        RankedTensorType::get({type.getDimSize(1)}, type.getElementType()),
+        b, RankedTensorType::get({type.getDimSize(1)}, type.getElementType()),
         whole, offsets, sizes, strides);
   }
   Value integer(APInt value) {
@@ -88,15 +86,15 @@ Value RowSelector::weigh(arith::CmpIPredicate predicate, Value threshold) {
   FloatType compute = elementTypeOf(weights);
   AffineMap all = AffineMap::getMultiDimIdentityMap(1, b.getContext());
   AffineMap none = AffineMap::get(1, 0, b.getContext());
-  Value sum = buildGeneric(
-      b, {{images, all}, {weights, all}},
-      {buildFilled(b, {}, compute, 0), none}, /*reductions=*/1,
-      [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        Value weight = arith::SelectOp::create(
-            b, compareImages(b, predicate, x[0], threshold), x[1],
-            buildFloat(b, compute, 0));
-        return arith::AddFOp::create(b, x[2], weight);
-      });
+  Value sum =
+      buildGeneric(b, {{images, all}, {weights, all}},
+                   {buildFilled(b, {}, compute, 0), none}, /*reductions=*/1,
+                   [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
+                     Value weight = arith::SelectOp::create(
+                         b, compareImages(b, predicate, x[0], threshold), x[1],
+                         buildFloat(b, compute, 0));
+                     return arith::AddFOp::create(b, x[2], weight);
+                   });
   return tensor::ExtractOp::create(b, sum);
 }
 
@@ -114,10 +112,9 @@ Value RowSelector::bisect(
             b, arith::CmpIPredicate::ne, state[1],
             arith::ConstantOp::create(b, b.getIntegerAttr(type, 0)));
         Value isOpen = arith::XOrIOp::create(
-            b, state[2],
-            arith::ConstantOp::create(b, b.getBoolAttr(true)));
-        scf::ConditionOp::create(
-            b, arith::AndIOp::create(b, hasBits, isOpen), state);
+            b, state[2], arith::ConstantOp::create(b, b.getBoolAttr(true)));
+        scf::ConditionOp::create(b, arith::AndIOp::create(b, hasBits, isOpen),
+                                 state);
       },
       [&](OpBuilder &inner, Location loc, ValueRange state) {
         OpBuilder::InsertionGuard guard(b);
@@ -126,8 +123,8 @@ Value RowSelector::bisect(
         auto [isReached, isExact] =
             reaches(arith::XOrIOp::create(b, bits, lowest));
         Value next = arith::SelectOp::create(b, isReached, bits, state[0]);
-        Value bit = arith::ShRUIOp::create(b, state[1],
-                                           integer(APInt(width, 1)));
+        Value bit =
+            arith::ShRUIOp::create(b, state[1], integer(APInt(width, 1)));
         scf::YieldOp::create(b, ValueRange{next, bit, isExact});
       });
   return arith::XOrIOp::create(b, loop.getResult(0), lowest);
@@ -139,23 +136,21 @@ Value RowSelector::countByWeight() {
   Value target = tensor::ExtractOp::create(b, rows.targets, row);
   Value isFalse = arith::ConstantOp::create(b, b.getBoolAttr(false));
   Value last = bisect(isFalse, [&](Value threshold) {
-    Value isReached =
-        arith::CmpFOp::create(b, arith::CmpFPredicate::OGE,
-                              weigh(arith::CmpIPredicate::sge, threshold),
-                              target);
+    Value isReached = arith::CmpFOp::create(
+        b, arith::CmpFPredicate::OGE,
+        weigh(arith::CmpIPredicate::sge, threshold), target);
     return std::pair<Value, Value>(isReached, isFalse);
   });
   // Of the entries at the threshold, which weigh the same, only so many.
   Value above = count(arith::CmpIPredicate::sgt, last);
   Value level = count(arith::CmpIPredicate::sge, last);
   Value equal = arith::SubIOp::create(b, level, above);
-  Value missing = arith::SubFOp::create(
-      b, target, weigh(arith::CmpIPredicate::sgt, last));
+  Value missing =
+      arith::SubFOp::create(b, target, weigh(arith::CmpIPredicate::sgt, last));
   Value each = arith::DivFOp::create(
       b, weigh(arith::CmpIPredicate::eq, last),
       arith::SIToFPOp::create(
-          b, compute,
-          arith::IndexCastOp::create(b, b.getI64Type(), equal)));
+          b, compute, arith::IndexCastOp::create(b, b.getI64Type(), equal)));
   Value needed =
       math::CeilOp::create(b, arith::DivFOp::create(b, missing, each));
   Value zero = buildFloat(b, compute, 0);
@@ -195,8 +190,8 @@ Value RowSelector::listSelected(Value wanted, Value list, Type element) {
   Value isDone = arith::OrIOp::create(b, isAll, equals(wanted, zero));
   Value threshold = bisect(isDone, [&](Value threshold) {
     Value reached = count(arith::CmpIPredicate::sge, threshold);
-    Value isReached = arith::CmpIOp::create(b, arith::CmpIPredicate::sge,
-                                            reached, wanted);
+    Value isReached =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::sge, reached, wanted);
     return std::pair<Value, Value>(isReached, equals(reached, wanted));
   });
   // All candidates: everything above what is never selected.
@@ -221,8 +216,8 @@ Value RowSelector::listSelected(Value wanted, Value list, Type element) {
         b.restoreInsertionPoint(inner.saveInsertionPoint());
         Value column = state[0], slot = state[1], ties = state[2];
         Value image = tensor::ExtractOp::create(b, images, column);
-        Value isAbove = compareImages(b, arith::CmpIPredicate::sgt, image,
-                                      threshold);
+        Value isAbove =
+            compareImages(b, arith::CmpIPredicate::sgt, image, threshold);
         Value isTie = arith::AndIOp::create(
             b, equals(image, threshold),
             arith::CmpIOp::create(b, arith::CmpIPredicate::sgt, ties, zero));
@@ -233,10 +228,10 @@ Value RowSelector::listSelected(Value wanted, Value list, Type element) {
           return arith::IndexCastUIOp::create(b, b.getIndexType(), condition);
         };
         scf::YieldOp::create(
-            b, ValueRange{arith::AddIOp::create(b, column, one),
-                          arith::AddIOp::create(b, slot, asIndex(isSelected)),
-                          arith::SubIOp::create(b, ties, asIndex(isTie)),
-                          next});
+            b,
+            ValueRange{arith::AddIOp::create(b, column, one),
+                       arith::AddIOp::create(b, slot, asIndex(isSelected)),
+                       arith::SubIOp::create(b, ties, asIndex(isTie)), next});
       });
   Value missing = convertFromIndex(b, minusOne, element);
   auto rest = scf::ForOp::create(
@@ -276,8 +271,8 @@ SmallVector<Value> mlir::attn::buildTopKLoops(OpBuilder &builder, TopKOp op) {
     Value count = selector.countSelected();
     list = selector.listSelected(count, list, element);
     SmallVector<OpFoldResult> countOffsets = {row}, one = {b.getIndexAttr(1)};
-    Value own = tensor::ExtractSliceOp::create(b, outs[1], countOffsets, one,
-                                               one);
+    Value own =
+        tensor::ExtractSliceOp::create(b, outs[1], countOffsets, one, one);
     own = tensor::InsertOp::create(
         b, convertFromIndex(b, count, element), own,
         ValueRange{arith::ConstantIndexOp::create(b, 0)});
