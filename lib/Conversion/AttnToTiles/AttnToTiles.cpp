@@ -1,6 +1,8 @@
 //===- AttnToTiles.cpp - Attention becomes tile programs ------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "LinearProgram.h"
+#include "LocalLinearProgram.h"
+#include "MonotonicProgram.h"
 #include "TileProgram.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -40,9 +42,33 @@ std::optional<Refusal> whyNot(LinearAttentionOp op) {
                    "use f32 where its precision is enough"};
   if (llvm::is_contained(query.getShape(), 0) || value.getDimSize(3) == 0)
     return Refusal{"there is nothing to compute", "remove the operation"};
-  if (op.decaysByFeature())
-    return Refusal{"each feature has a decay of its own",
-                   "use one decay for all features of a token"};
+  return std::nullopt;
+}
+
+std::optional<Refusal> whyNot(LocalLinearAttentionOp op) {
+  auto query = cast<RankedTensorType>(op.getQuery().getType());
+  auto value = cast<RankedTensorType>(op.getValue().getType());
+  if (query.getElementType().isF64())
+    return Refusal{"the element type is f64, tiles compute in f32",
+                   "use f32 where its precision is enough"};
+  if (llvm::is_contained(query.getShape(), 0) || value.getDimSize(3) == 0)
+    return Refusal{"there is nothing to compute", "remove the operation"};
+  if (!op.getIterations())
+    return Refusal{"it is solved directly",
+                   "set iterations, for conjugate gradients"};
+  if (static_cast<int64_t>(op.getFeatureBlock().value_or(0)) %
+      query.getDimSize(3))
+    return Refusal{"features are taken in blocks", "leave out feature_block"};
+  return std::nullopt;
+}
+
+std::optional<Refusal> whyNot(MonotonicAlignOp op) {
+  auto choose = cast<RankedTensorType>(op.getChoose().getType());
+  if (choose.getElementType().isF64())
+    return Refusal{"the element type is f64, tiles compute in f32",
+                   "use f32 where its precision is enough"};
+  if (llvm::is_contained(choose.getShape(), 0))
+    return Refusal{"there is nothing to compute", "remove the operation"};
   return std::nullopt;
 }
 
@@ -92,6 +118,8 @@ struct ConvertAttnToTilesPass final
     options.bf16Pairs = bf16Pairs;
     convertAll<AttentionOp, TileProgram>(options);
     convertAll<LinearAttentionOp, LinearProgram>(options);
+    convertAll<LocalLinearAttentionOp, LocalLinearProgram>(options);
+    convertAll<MonotonicAlignOp, MonotonicProgram>(options);
   }
 
   template <typename Op, typename Program>
@@ -115,7 +143,7 @@ struct ConvertAttnToTilesPass final
   void convert(Op op, const ConvertAttnToTilesPassOptions &options) {
     IRRewriter rewriter(op);
     Program program(rewriter, op, options);
-    linalg::TransposeOp transpose = layoutOfOutput(op.getOutput());
+    linalg::TransposeOp transpose = layoutOfOutput(op->getResult(0));
     if (transpose)
       for (auto [i, dim] : llvm::enumerate(transpose.getPermutation()))
         program.outputDims[dim] = i;

@@ -99,15 +99,19 @@ Value LinearProgram::loadRows(const Place &place, const TensorView &source,
   });
 }
 
-Value LinearProgram::logDecay(const Place &place, OpFoldResult token) {
-  if (logDecays)
-    return extract(logDecays, {place.keyHead});
-  Value x =
-      toCompute(extract(op.getDecay(), {place.batch, place.keyHead, token}));
-  x = arith::MulFOp::create(b, x, number(llvm::numbers::log2e));
+/// A natural logarithm in base 2, none so small that sums overflow.
+Value LinearProgram::clampedLog(Value x) {
+  x = arith::MulFOp::create(b, toCompute(x), number(llvm::numbers::log2e));
   Value none =
       arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x, number(forgets));
   return arith::SelectOp::create(b, none, number(forgets), x);
+}
+
+Value LinearProgram::logDecay(const Place &place, OpFoldResult token) {
+  if (logDecays)
+    return extract(logDecays, {place.keyHead});
+  return clampedLog(
+      extract(op.getDecay(), {place.batch, place.keyHead, token}));
 }
 
 LinearProgram::Decays LinearProgram::buildDecays(const Place &place,
@@ -156,6 +160,34 @@ LinearProgram::Decays LinearProgram::buildDecays(const Place &place,
         return power(extract(decays.sums, {c(tokens - 1)}));
       });
   return decays;
+}
+
+/// What is left of each feature's row of the state after tokens with their own
+/// decays.
+Value LinearProgram::buildFeatureDecays(const Place &place, OpFoldResult first,
+                                        OpFoldResult tokens) {
+  OpFoldResult rows = c(features);
+  Value logs = fill(empty({rows}, compute), 0);
+  auto loop =
+      scf::ForOp::create(b, math.materialize(c(0)), math.materialize(tokens),
+                         math.materialize(c(1)), ValueRange{logs});
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    OpFoldResult token = math.add(first, loop.getInductionVar());
+    Value sum = generic(
+        {}, loop.getRegionIterArgs()[0], {{0}}, 1, 0,
+        [&](ValueRange x) -> Value {
+          OpFoldResult feature = index(0);
+          Value own = clampedLog(extract(
+              op.getDecay(), {place.batch, place.keyHead, token, feature}));
+          return arith::AddFOp::create(b, x[0], own);
+        });
+    scf::YieldOp::create(b, sum);
+  }
+  return generic(
+      loop.getResult(0), empty({rows}, compute), {{0}, {0}}, 1, 0,
+      [&](ValueRange x) -> Value { return math::Exp2Op::create(b, x[0]); });
 }
 
 Value LinearProgram::pairDecay(const Decays &decays, OpFoldResult row) {
@@ -306,6 +338,8 @@ LinearProgram::Carried LinearProgram::visitPanel(const Place &place,
   OpFoldResult tokens = c(chunk.tokens), width = c(panel);
   OpFoldResult depth = c(features), firstRow = math.mul(panelIndex, depth);
   Value state = slice(carried.state, {firstRow, c(0)}, {depth, width}, {0, 1});
+  if (chunk.decayOfFeatures)
+    state = times(state, chunk.decayOfFeatures);
   OpFoldResult firstFeature =
       math.add(place.firstFeature, math.mul(panelIndex, width));
   auto valueAt = [&]() -> Value {
@@ -364,7 +398,9 @@ LinearProgram::Carried LinearProgram::visitChunk(const Place &place,
   chunk.first = first;
   OpFoldResult rows = c(group * tokens), columns = c(tokens);
   bool normalizes = carried.normalizer != nullptr;
-  if (logDecays || op.getDecay())
+  if (op.decaysByFeature())
+    chunk.decayOfFeatures = buildFeatureDecays(place, first, c(1));
+  else if (logDecays || op.getDecay())
     chunk.decays = buildDecays(place, tokens, first);
   chunk.query = loadRows(place, query, tokens, group, first,
                          normalizes ? 1.0 : op.getEffectiveScale());
@@ -416,6 +452,12 @@ LinearProgram::Carried LinearProgram::visitChunk(const Place &place,
                        return arith::AddFOp::create(b, x[0], x[1]);
                      });
     };
+    if (chunk.decayOfFeatures)
+      carried.normalizer =
+          generic(chunk.decayOfFeatures, carried.normalizer, {{0}, {0}}, 1, 0,
+                  [&](ValueRange x) -> Value {
+                    return arith::MulFOp::create(b, x[1], x[0]);
+                  });
     Value shares =
         generic(chunk.query, empty({rows, c(features)}, compute),
                 {{0, 1}, {0, 1}}, 2, 0, [&](ValueRange x) -> Value {
@@ -459,6 +501,9 @@ LinearProgram::Carried LinearProgram::visit(const Place &place,
                                             OpFoldResult end, Carried carried) {
   int64_t most =
       std::min<int64_t>(op.getChunkSize() / block * block, maxTokens);
+  // Features that decay differently have no common scores: token by token.
+  if (op.decaysByFeature())
+    most = 1;
   SmallVector<int64_t> sizes = {1};
   if (most >= block)
     sizes.push_back(block);
@@ -504,7 +549,10 @@ LinearProgram::Carried LinearProgram::visitWrites(const Place &place,
   Value written = extract(op.getWrites(),
                           {place.batch, ofAll ? c(0) : place.keyHead, chunk});
   Value factor = number(1);
-  if (op.getDecayUnwritten() && (logDecays || op.getDecay())) {
+  Value featureFactors;
+  if (op.getDecayUnwritten() && op.decaysByFeature()) {
+    featureFactors = buildFeatureDecays(place, begin, math.sub(end, begin));
+  } else if (op.getDecayUnwritten() && (logDecays || op.getDecay())) {
     auto sum =
         scf::ForOp::create(b, math.materialize(begin), math.materialize(end),
                            math.materialize(c(1)), ValueRange{number(0)});
@@ -530,9 +578,19 @@ LinearProgram::Carried LinearProgram::visitWrites(const Place &place,
                      return arith::SelectOp::create(b, written, number(0), own);
                    });
   };
-  Value kept = copy(before.state, 2), keptNormalizer;
+  auto decayed = [&](Value tile, unsigned rank) {
+    if (!featureFactors)
+      return tile;
+    unsigned both[] = {0, 1};
+    ArrayRef<unsigned> dims(both, rank);
+    return generic({}, tile, {dims}, rank, 0, [&](ValueRange x) -> Value {
+      Value own = extract(featureFactors, {math.mod(index(0), features)});
+      return arith::MulFOp::create(b, x[0], own);
+    });
+  };
+  Value kept = decayed(copy(before.state, 2), 2), keptNormalizer;
   if (before.normalizer)
-    keptNormalizer = copy(before.normalizer, 1);
+    keptNormalizer = decayed(copy(before.normalizer, 1), 1);
   Carried after = visit(place, begin, end, before);
   auto select = [&](Value own, Value old, unsigned rank) {
     unsigned both[] = {0, 1};

@@ -66,6 +66,7 @@ private:
     Value fromPast;  ///< [group * tokens]
     Value divisors;  ///< [group * tokens]
     Decays decays;
+    Value decayOfFeatures; ///< [D], before the chunk's only token
   };
 
   Carried visit(const Place &place, OpFoldResult begin, OpFoldResult end,
@@ -78,6 +79,9 @@ private:
   Decays buildDecays(const Place &place, int64_t tokens, OpFoldResult first);
   /// Base 2 logarithm of the decay of a token, inside a body.
   Value logDecay(const Place &place, OpFoldResult token);
+  Value clampedLog(Value x);
+  Value buildFeatureDecays(const Place &place, OpFoldResult first,
+                           OpFoldResult tokens);
   /// The factor of a pair of tokens of a chunk, inside a body over [row, key].
   Value pairDecay(const Decays &decays, OpFoldResult row);
   void addDelta(const Place &place, Chunk &chunk, Value keysAcross);

@@ -7,8 +7,16 @@ speed, to be compared with what the compiler produces.
 
 from .attention import attention
 from .cache import kv_append
-from .linear import linear_attention
+from .linear import linear_attention, local_linear_attention, monotonic_align
 from .merge import merge
 from .rope import rope
 
-__all__ = ["attention", "kv_append", "linear_attention", "merge", "rope"]
+__all__ = [
+    "attention",
+    "kv_append",
+    "linear_attention",
+    "local_linear_attention",
+    "merge",
+    "monotonic_align",
+    "rope",
+]

@@ -58,3 +58,50 @@ def linear_attention(
                     kept_S, kept_N = S, N
             states[b, g], sums[b, g] = S, N
     return (output, states, sums) if normalize else (output, states)
+
+
+def local_linear_attention(
+    query, key, value, *, ridge, absolute=False, scale=None, feature_block=None, epsilon=1e-12
+):
+    """The exact solution, one row after the other."""
+    query, key, value = (np.asarray(x, np.float64) for x in (query, key, value))
+    batch, heads, rows, features = query.shape
+    group, offset = heads // key.shape[1], key.shape[2] - rows
+    scale = features**-0.5 if scale is None else scale
+    block = feature_block or features
+    apart = np.arange(features)[:, None] // block != np.arange(features) // block
+    output = np.zeros((batch, heads, rows, value.shape[3]))
+    for b, h, i in np.ndindex(batch, heads, rows):
+        q = query[b, h, i]
+        k, v = key[b, h // group, : i + offset + 1], value[b, h // group, : i + offset + 1]
+        scores = scale * (k @ q)
+        w = np.exp(scores - scores.max())
+        omega, centred = w.sum(), k - q
+        sigma = (w[:, None] * centred).T @ centred
+        sigma[apart] = 0
+        sigma += ridge * (1 if absolute else omega) * np.eye(features)
+        mu = w @ centred
+        rho = np.linalg.solve(sigma, mu)
+        delta = omega - mu @ rho
+        delta += epsilon * (-1 if delta < 0 else 1)
+        output[b, h, i] = (w * (1 - centred @ rho) / delta) @ v
+    return output
+
+
+def monotonic_align(choose, previous=None):
+    """Target by target, source by source."""
+    choose = np.asarray(choose, np.float64)
+    batch, heads, targets, sources = choose.shape
+    before = np.zeros((batch, heads, sources))
+    before[..., :1] = 1
+    if previous is not None:
+        before = np.asarray(previous, np.float64)
+    result = np.zeros(choose.shape)
+    for i in range(targets):
+        arrived = np.zeros((batch, heads))
+        for j in range(sources):
+            passed = 1 - choose[:, :, i, j - 1] if j else 0
+            arrived = before[..., j] + passed * arrived
+            result[:, :, i, j] = choose[:, :, i, j] * arrived
+        before = result[:, :, i]
+    return result

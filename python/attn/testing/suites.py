@@ -147,9 +147,9 @@ def attention_cases():
         )
 
 
-def linear_cases(dtypes=FLOATS, features=True):
+def linear_cases():
     L = LinearCase
-    for dtype in dtypes:
+    for dtype in FLOATS:
         yield L(dtype=dtype)
         yield L(
             dtype=dtype, B=2, H=4, G=2, V=5, S=9, decay="head", beta="G", state=True, scale=0.4,
@@ -164,9 +164,10 @@ def linear_cases(dtypes=FLOATS, features=True):
         {"decay": "constant", "beta": "G", "state": True},
         {"normalize": True, "decay": "head", "state": True},
         {"normalize": True},
+        {"decay": "feature"},
+        {"decay": "feature", "beta": "G", "state": True},
+        {"decay": "feature", "normalize": True, "state": True},
     ]
-    if features:
-        rules += [{"decay": "feature"}, {"decay": "feature", "beta": "G", "state": True}]
     for rule, length in itertools.product(rules, [0, 1, 8, 63, 64, 65, 137]):
         yield L(B=2, H=6, G=2, S=length, D=5, V=3, dynamic="BS", **rule)
         yield L(S=length, D=16, V=64, H=1, G=1, chunk=16, **rule)
@@ -186,6 +187,7 @@ def linear_cases(dtypes=FLOATS, features=True):
             normalize=True, state=True,
         )
     yield L(S=200, writes="G", chunk=96, beta="1", state=True)
+    yield L(S=40, writes="G", chunk=16, decay="feature", unwritten=True, normalize=True)
     yield L(S=50, writes="G", chunk=7, decay="head", unwritten=True)
 
 

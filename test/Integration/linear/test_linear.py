@@ -39,7 +39,7 @@ def tiled(cases):
 TestDecomposed = suites.make_test(list(suites.linear_cases()))
 for target, known in [("Avx512", AVX512), ("Avx2", AVX2)]:
     build = functools.partial(Library, passes=passes(target == "Avx512"))
-    test = suites.make_test(tiled(suites.linear_cases(features=False)), build)
+    test = suites.make_test(tiled(suites.linear_cases()), build)
     globals()[f"Test{target}"] = unittest.skipUnless(known, f"the CPU has no {target}")(test)
 del test
 

@@ -137,3 +137,47 @@ func.func @normalised_delta(%q: tensor<1x2x8x4xf32>, %k: tensor<1x2x8x4xf32>,
     : tensor<1x2x8x4xf32>, tensor<1x2x8x4xf32>, tensor<1x2x8x4xf32> -> tensor<1x2x8x4xf32>, tensor<1x2x4x4xf32>, tensor<1x2x4xf32>
   return
 }
+
+// -----
+
+func.func @more_queries(%q: tensor<1x2x8x4xf32>, %k: tensor<1x2x7x4xf32>) {
+  // expected-error @below {{'attn.local_linear_attention' op expects no more queries than keys, the last of which is the last query's own, but there are 8 and 7}}
+  %o = attn.local_linear_attention %q, %k, %k {ridge = 1.0}
+    : tensor<1x2x8x4xf32>, tensor<1x2x7x4xf32>, tensor<1x2x7x4xf32> -> tensor<1x2x8x4xf32>
+  return
+}
+
+// -----
+
+func.func @negative_ridge(%q: tensor<1x2x8x4xf32>) {
+  // expected-error @below {{'attn.local_linear_attention' op expects a finite 'ridge' that is not negative, but it is}}
+  %o = attn.local_linear_attention %q, %q, %q {ridge = -1.0}
+    : tensor<1x2x8x4xf32>, tensor<1x2x8x4xf32>, tensor<1x2x8x4xf32> -> tensor<1x2x8x4xf32>
+  return
+}
+
+// -----
+
+func.func @no_iterations(%q: tensor<1x2x8x4xf32>) {
+  // expected-error @below {{'attn.local_linear_attention' op expects positive 'iterations', but they are 0; leave them out to solve directly}}
+  %o = attn.local_linear_attention %q, %q, %q {ridge = 1.0, iterations = 0}
+    : tensor<1x2x8x4xf32>, tensor<1x2x8x4xf32>, tensor<1x2x8x4xf32> -> tensor<1x2x8x4xf32>
+  return
+}
+
+// -----
+
+func.func @feature_block(%q: tensor<1x2x8x4xf32>) {
+  // expected-error @below {{'attn.local_linear_attention' op expects 'feature_block' to divide the 4 features, but it is 3}}
+  %o = attn.local_linear_attention %q, %q, %q {ridge = 1.0, feature_block = 3}
+    : tensor<1x2x8x4xf32>, tensor<1x2x8x4xf32>, tensor<1x2x8x4xf32> -> tensor<1x2x8x4xf32>
+  return
+}
+
+// -----
+
+func.func @previous_row(%p: tensor<1x2x8x4xf32>, %r: tensor<1x2x5xf32>) {
+  // expected-error @below {{'attn.monotonic_align' op expects dimension 2 of 'previous' to be the size 4 of dimension 3 of 'choose', but it is 5}}
+  %a = attn.monotonic_align %p previous(%r : tensor<1x2x5xf32>) : tensor<1x2x8x4xf32>
+  return
+}

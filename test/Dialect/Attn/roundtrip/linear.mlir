@@ -36,3 +36,19 @@ func.func @normalised(%q: tensor<1x2x64x8xf32>, %n: tensor<1x2x8xf32>)
     -> tensor<1x2x64x8xf32>, tensor<1x2x8x8xf32>, tensor<1x2x8xf32>
   return %r : tensor<1x2x8xf32>
 }
+
+// CHECK-LABEL: func.func @local_linear
+// CHECK: attn.local_linear_attention {{.*}} {absolute, feature_block = 4 : i64, iterations = 16 : i64, ridge = 1.000000e-01 : f64} :
+func.func @local_linear(%q: tensor<1x8x?x8xf32>, %k: tensor<1x2x?x8xf32>) -> tensor<1x8x?x8xf32> {
+  %o = attn.local_linear_attention %q, %k, %k
+    {ridge = 0.1, absolute, iterations = 16, feature_block = 4}
+    : tensor<1x8x?x8xf32>, tensor<1x2x?x8xf32>, tensor<1x2x?x8xf32> -> tensor<1x8x?x8xf32>
+  return %o : tensor<1x8x?x8xf32>
+}
+
+// CHECK-LABEL: func.func @monotonic
+// CHECK: attn.monotonic_align %{{.*}} previous(%{{.*}} : tensor<1x2x?xf32>) : tensor<1x2x?x?xf16>
+func.func @monotonic(%p: tensor<1x2x?x?xf16>, %r: tensor<1x2x?xf32>) -> tensor<1x2x?x?xf16> {
+  %a = attn.monotonic_align %p previous(%r : tensor<1x2x?xf32>) : tensor<1x2x?x?xf16>
+  return %a : tensor<1x2x?x?xf16>
+}

@@ -113,4 +113,108 @@ def Attn_LinearAttentionOp : Attn_Op<"linear_attention", [
   let hasVerifier = 1;
 }
 
+def Attn_LocalLinearAttentionOp : Attn_Op<"local_linear_attention", [
+    Pure, DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface,
+                              ["reifyResultShapes"]>]> {
+  let summary = "causal attention that fits a line instead of a constant";
+  let description = [{
+    Softmax attention is the constant that fits the values best under the
+    weights `w[j] = exp(scale * dot(query[i], key[j]))`; this is the value at
+    the query of the line that does, with its slope held back by a ridge. Row
+    `i` sees the keys `j <= i + Skv - Sq`. With the query `q` of a row:
+
+        omega = sum_j w[j];  mu = sum_j w[j] (key[j] - q)
+        Sigma = sum_j w[j] (key[j] - q) transpose(key[j] - q) + r I
+        rho   = inverse(Sigma) mu;  delta = omega - dot(mu, rho)
+        output[i] = sum_j w[j] (1 - dot(key[j] - q, rho)) / delta * value[j]
+
+    `r` is `ridge`, times `omega` unless `absolute`: a relative ridge does not
+    depend on a constant that is added to all scores, while with an absolute
+    one the weights are relative to the row's largest score, which then is 0.
+    `delta` is moved away from 0 by `epsilon`. With `feature_block`, `Sigma`
+    keeps only blocks of so many features on its diagonal. The system is solved
+    directly, or by `iterations` steps of conjugate gradients, which end for a
+    row whose squared residual is 1e-12 of the first one. Weights of values may
+    be negative; they add up to 1. A row without keys yields zeros.
+
+    | Name     | Shape               | Meaning                          |
+    |----------|---------------------|----------------------------------|
+    | `query`  | `[B, H, Sq, D]`     | `Hkv` divides `H`; H, Hkv, D and Dv are static |
+    | `key`    | `[B, Hkv, Skv, D]`  | element type of `query`          |
+    | `value`  | `[B, Hkv, Skv, Dv]` | element type of `query`          |
+    | `output` | `[B, H, Sq, Dv]`    | element type of `query`          |
+
+    All is computed in f32 (f64 for f64 inputs). `scale` is `1 / sqrt(D)` when
+    absent. Source: Local Linear Attention, arXiv:2510.01450.
+
+    Example:
+    ```mlir
+    %o = attn.local_linear_attention %q, %k, %v {ridge = 0.1, iterations = 16}
+      : tensor<1x8x?x64xf32>, tensor<1x2x?x64xf32>, tensor<1x2x?x64xf32>
+      -> tensor<1x8x?x64xf32>
+    ```
+  }];
+  let arguments = (ins
+    Attn_FloatTensor4D:$query, Attn_FloatTensor4D:$key,
+    Attn_FloatTensor4D:$value,
+    F64Attr:$ridge, UnitAttr:$absolute,
+    OptionalAttr<F64Attr>:$scale,
+    OptionalAttr<I64Attr>:$iterations,
+    OptionalAttr<I64Attr>:$feature_block,
+    DefaultValuedAttr<F64Attr, "1e-12">:$epsilon);
+  let results = (outs Attn_FloatTensor4D:$output);
+  let assemblyFormat = [{
+    $query `,` $key `,` $value attr-dict
+    `:` type($query) `,` type($key) `,` type($value) `->` type($output)
+  }];
+  let extraClassDeclaration = [{
+    double getEffectiveScale();
+    /// Query heads per key head.
+    int64_t getGroupSize();
+  }];
+  let hasVerifier = 1;
+}
+
+def Attn_MonotonicAlignOp : Attn_Op<"monotonic_align", [
+    Pure, AllTypesMatch<["choose", "alignment"]>,
+    DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface,
+                              ["reifyResultShapes"]>]> {
+  let summary = "expected monotonic alignment of targets to sources";
+  let description = [{
+    The probability that target `i` stops at source `j`, when each target goes
+    on from where the one before stopped and stops at `j` with probability
+    `choose[i, j]`:
+
+        s[j] = alignment[i-1, j] + (1 - choose[i, j-1]) * s[j-1]
+        alignment[i, j] = choose[i, j] * s[j]
+
+    with `s[-1] = 0`. The row before the first target is `previous`, by default
+    1 at source 0 and 0 elsewhere. A row adds up to at most 1, to less where a
+    target may pass the last source. No division and no logarithm is involved,
+    and a row costs time in proportion to its sources.
+
+    | Name        | Shape             |
+    |-------------|-------------------|
+    | `choose`    | `[B, H, St, Ss]`, probabilities |
+    | `previous`  | `[B, H, Ss]`      |
+    | `alignment` | `[B, H, St, Ss]`  |
+
+    Sums are f32 (f64 for f64 inputs). Source: EMMA, arXiv:2312.04515, section
+    3.1.
+
+    Example:
+    ```mlir
+    %a = attn.monotonic_align %p : tensor<1x8x?x?xf32>
+    ```
+  }];
+  let arguments = (ins Attn_FloatTensor4D:$choose,
+                       Optional<Attn_StateTensor3D>:$previous);
+  let results = (outs Attn_FloatTensor4D:$alignment);
+  let assemblyFormat = [{
+    $choose (`previous` `(` $previous^ `:` type($previous) `)`)? attr-dict
+    `:` type($choose)
+  }];
+  let hasVerifier = 1;
+}
+
 #endif // ATTN_LINEAR_OPS_TD

@@ -29,6 +29,8 @@ SmallVector<Value> decompose(OpBuilder &builder, SpanSearchOp op);
 SmallVector<Value> decompose(OpBuilder &builder, SpanBoundsOp op);
 SmallVector<Value> decompose(OpBuilder &builder, SpanAttentionOp op);
 SmallVector<Value> decompose(OpBuilder &builder, KeyImportanceOp op);
+SmallVector<Value> decompose(OpBuilder &builder, LocalLinearAttentionOp op);
+SmallVector<Value> decompose(OpBuilder &builder, MonotonicAlignOp op);
 
 /// One pattern for each operation that has a decomposition.
 void populateDecomposePatterns(RewritePatternSet &patterns);

@@ -45,7 +45,9 @@ void populateDecomposePatterns(RewritePatternSet &patterns) {
       DecomposeOp<ListRowsOp>, DecomposeOp<PoolOp>, DecomposeOp<SegmentOp>,
       DecomposeOp<GatherRowsOp>, DecomposeOp<LinearAttentionOp>,
       DecomposeOp<SpanSearchOp>, DecomposeOp<SpanBoundsOp>,
-      DecomposeOp<SpanAttentionOp>, DecomposeOp<KeyImportanceOp>>(
+      DecomposeOp<SpanAttentionOp>, DecomposeOp<KeyImportanceOp>,
+
+      DecomposeOp<LocalLinearAttentionOp>, DecomposeOp<MonotonicAlignOp>>(
       patterns.getContext());
 }
 
