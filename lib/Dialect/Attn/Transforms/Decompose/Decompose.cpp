@@ -46,7 +46,6 @@ void populateDecomposePatterns(RewritePatternSet &patterns) {
       DecomposeOp<GatherRowsOp>, DecomposeOp<LinearAttentionOp>,
       DecomposeOp<SpanSearchOp>, DecomposeOp<SpanBoundsOp>,
       DecomposeOp<SpanAttentionOp>, DecomposeOp<KeyImportanceOp>,
-
       DecomposeOp<LocalLinearAttentionOp>, DecomposeOp<MonotonicAlignOp>>(
       patterns.getContext());
 }
