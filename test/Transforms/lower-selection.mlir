@@ -1,4 +1,5 @@
 // RUN: attn-opt %s --attn-lower-selection --canonicalize --cse | FileCheck %s
+// RUN: attn-opt %s --attn-expand-selection | FileCheck %s --check-prefix=EXPAND
 
 // One parallel iteration for each row: bits of the threshold from counts, then
 // the list; the rest of it is -1.
@@ -47,4 +48,22 @@ func.func @search_f64(%q: tensor<1x8x256x64xf64>, %k: tensor<1x2x256x64xf64>,
     : tensor<1x8x256x64xf64>, tensor<1x2x256x64xf64>, tensor<15xi32>
     -> tensor<1x8x256x2xi32>, tensor<1x8x256x2xf64>
   return %l : tensor<1x8x256x2xf64>
+}
+
+// Span attention is an attention over the window and one whose rows are the
+// spans, sorted; no row visits all keys.
+// EXPAND-LABEL: func.func @spans
+//       EXPAND:   scf.for
+//       EXPAND:   %[[WINDOW:.*]], %[[LSE:.*]] = attn.attention {{.*}} mask(#attn.window<left = 14, right = 0>)
+//  EXPAND-SAME:     tensor<1x8x256x64xf32>, tensor<1x8x256xf32>
+//       EXPAND:   attn.attention {{.*}} mask(#attn.spans, %{{.*}}, %{{.*}} : tensor<1x8x768xi32>, tensor<1x8x768xi32>)
+//  EXPAND-SAME:     tensor<1x8x768x64xf32>, tensor<1x8x768xf32>
+//   EXPAND-NOT:   attn.
+func.func @spans(%q: tensor<1x8x256x64xf32>, %k: tensor<1x2x256x64xf32>,
+                 %b: tensor<1x8x256x3xi32>, %l: tensor<1x8x256x3xf32>) -> tensor<1x8x256x64xf32> {
+  %o = attn.span_attention %q, %k, %k
+    spans(%b, %b, %l : tensor<1x8x256x3xi32>, tensor<1x8x256x3xf32>) {window = 15}
+    : tensor<1x8x256x64xf32>, tensor<1x2x256x64xf32>, tensor<1x2x256x64xf32>
+    -> tensor<1x8x256x64xf32>
+  return %o : tensor<1x8x256x64xf32>
 }

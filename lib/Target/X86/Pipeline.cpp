@@ -25,6 +25,7 @@ void mlir::attn::buildX86TensorPipeline(OpPassManager &pm,
   OpPassManager &function = pm.nest<func::FuncOp>();
   if (options.attention == AttentionPath::Plain)
     function.addPass(createAttnDecomposePass());
+  function.addPass(createAttnExpandSelectionPass());
   function.addPass(createAttnDecomposeAggregatesPass());
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());

@@ -23,6 +23,7 @@ CPU_FLAGS = Path("/proc/cpuinfo").read_text().split() if sys.platform == "linux"
 def passes(avx512):
     options = f"avx512={str(avx512).lower()}"
     return [
+        "--attn-expand-selection",
         f"--attn-to-tiles={options}",
         "--attn-decompose",
         *LOWER_LINALG[:3],

@@ -462,6 +462,12 @@ def Attn_SpanAttentionOp : Attn_ClauseOp<"span_attention", [
     attr-dict `:` type($query) `,` type($key) `,` type($value) `->`
     type($output)
   }];
+  let extraClassDeclaration = [{
+    /// The mask of the window, and that of a span for each row, which reads
+    /// `begins` and `ends`.
+    ::mlir::attn::MaskAttrInterface getWindowMask();
+    ::mlir::attn::MaskAttrInterface getSpanMask();
+  }];
 }
 
 //===----------------------------------------------------------------------===//

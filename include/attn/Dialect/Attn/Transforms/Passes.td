@@ -43,6 +43,33 @@ def AttnDecomposePass : Pass<"attn-decompose", "::mlir::func::FuncOp"> {
   ];
 }
 
+def AttnExpandSelectionPass : Pass<"attn-expand-selection", "::mlir::func::FuncOp"> {
+  let summary = "replace routers and span attention by simpler operations";
+  let description = [{
+    Pre:  tensors, before products are formed and operations are fused.
+    Post: no `attn.route_heads` is left: its products and softmaxes are
+          operations like those of the model around it. No
+          `attn.span_attention` is left either: it is one `attn.attention` over
+          the window and one in which each span of each row is a row of its
+          own. These are sorted by the begin of their spans, so that the rows
+          of a tile visit nearly the same keys, and both are merged by their
+          `lse` and summed with the gates.
+
+    ```mlir
+    func.func @gates(%x: tensor<1x16x64xf32>, %w: tensor<8x64xf32>) -> tensor<1x16x8xf32> {
+      %g = attn.route_heads linear %x routed(%w : tensor<8x64xf32>) {top_k = 2}
+        : tensor<1x16x64xf32> -> tensor<1x16x8xf32>
+      return %g : tensor<1x16x8xf32>
+    }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect",
+    "::mlir::scf::SCFDialect"
+  ];
+}
+
 def AttnLowerSelectionPass : Pass<"attn-lower-selection", "::mlir::func::FuncOp"> {
   let summary = "turn selections into parallel loops over rows and tiles";
   let description = [{

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "../Decompose/Builders.h"
 #include "SelectionLoops.h"
+#include "attn/Dialect/Attn/Transforms/Decompose.h"
 #include "attn/Dialect/Attn/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -11,10 +12,24 @@
 #include "mlir/IR/PatternMatch.h"
 
 namespace mlir::attn {
+#define GEN_PASS_DEF_ATTNEXPANDSELECTIONPASS
 #define GEN_PASS_DEF_ATTNLOWERSELECTIONPASS
 #include "attn/Dialect/Attn/Transforms/Passes.h.inc"
 
 namespace {
+
+struct AttnExpandSelectionPass final
+    : impl::AttnExpandSelectionPassBase<AttnExpandSelectionPass> {
+  void runOnOperation() override {
+    getOperation().walk([](Operation *op) {
+      IRRewriter rewriter(op);
+      if (auto router = dyn_cast<RouteHeadsOp>(op))
+        rewriter.replaceOp(op, decompose(rewriter, router));
+      else if (auto spans = dyn_cast<SpanAttentionOp>(op))
+        rewriter.replaceOp(op, expandSpanAttention(rewriter, spans));
+    });
+  }
+};
 
 bool isKnownEmptyTensor(Value value) {
   return isa<RankedTensorType>(value.getType()) && isKnownEmpty(value);

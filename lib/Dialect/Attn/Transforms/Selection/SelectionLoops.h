@@ -16,6 +16,11 @@ SmallVector<Value> buildTopKLoops(OpBuilder &builder, TopKOp op);
 FailureOr<SmallVector<Value>>
 buildSpanSearchTiles(OpBuilder &builder, SpanSearchOp op, int64_t tileRows);
 
+/// One attention over the window and one over the spans as rows of their own,
+/// which are sorted by where the spans begin, so that the rows of a tile share
+/// keys; their results are merged and weighted.
+Value expandSpanAttention(OpBuilder &builder, SpanAttentionOp op);
+
 } // namespace mlir::attn
 
 #endif // ATTN_LIB_DIALECT_ATTN_TRANSFORMS_SELECTION_SELECTIONLOOPS_H
