@@ -151,15 +151,6 @@ SpanAttentionOp::reifyResultShapes(OpBuilder &builder,
   return success();
 }
 
-MaskAttrInterface SpanAttentionOp::getWindowMask() {
-  int64_t left = std::min<int64_t>(getWindow(), kMaxMaskDistance) - 1;
-  return WindowAttr::get(getContext(), left, /*right=*/0, /*block=*/1);
-}
-
-MaskAttrInterface SpanAttentionOp::getSpanMask() {
-  return SpansAttr::get(getContext());
-}
-
 LogicalResult KeyImportanceOp::verify() {
   Operation *op = *this;
   NamedTensor query(getQuery(), "query"), key(getKey(), "key"),
