@@ -11,7 +11,7 @@ using namespace mlir::attn;
 
 SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
   // Rows of all heads of a group stand together, if their number is known.
-  int64_t length = *constantOf(queryLen);
+  int64_t length = *constantOf(entries);
   auto groupSize = constantOf(group);
   int64_t headsTogether = groupSize.value_or(1), alike = headsAlike();
   // Heads with lists of their own visit them alone.
@@ -43,6 +43,12 @@ SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
         tile.mayRepeat = false;
         tile.position = queryPosition(tile.batch);
         tile.keyEnd = numKeys(tile.batch);
+        if (op.getRows()) {
+          tile.keyEnd =
+              math.select(anyEntry(tile.batch, tile.head, headsTogether),
+                          tile.keyEnd, c(0));
+          tile.queryRows = rowRange(tile);
+        }
         OpFoldResult begin = math.mul(at[2], c(options.keySplit));
         OpFoldResult end =
             math.min(math.add(begin, c(options.keySplit)), tile.keyEnd);

@@ -25,6 +25,8 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
   batches = size(op.getQuery(), query, 0);
   heads = size(op.getQuery(), query, 1);
   queryLen = size(op.getQuery(), query, 2);
+  entries = op.getRows() ? tensor::getMixedSize(b, op.getLoc(), op.getRows(), 2)
+                         : queryLen;
   kvHeads = size(op.getKey(), key, 1);
   kvLen = size(op.getKey(), key, 2);
   headDim = cast<RankedTensorType>(op.getQuery().getType()).getDimSize(3);
@@ -61,13 +63,13 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
 }
 
 SmallVector<Value> TileProgram::emptyResults() {
-  SmallVector<OpFoldResult> shape = {batches, heads, queryLen, c(valueDim)};
+  SmallVector<OpFoldResult> shape = {batches, heads, entries, c(valueDim)};
   SmallVector<OpFoldResult> laidOut(4);
   for (auto [i, dim] : llvm::enumerate(outputDims))
     laidOut[dim] = shape[i];
   SmallVector<Value> results = {empty(laidOut, element)};
   if (op.getLse())
-    results.push_back(empty({batches, heads, queryLen}, compute));
+    results.push_back(empty({batches, heads, entries}, compute));
   return results;
 }
 
@@ -82,7 +84,13 @@ static bool isSelfAttention(AttentionOp op, const TensorView &query,
 SmallVector<Value> TileProgram::build() {
   // One destination for all programs, so that no result needs a copy.
   SmallVector<Value> destinations = emptyResults();
-  auto rowsOfHead = constantOf(queryLen);
+  if (op.getRows())
+    return guardEmptyQuery(destinations, [&] { return choose(destinations); });
+  return choose(destinations);
+}
+
+SmallVector<Value> TileProgram::choose(ValueRange destinations) {
+  auto rowsOfHead = constantOf(entries);
   auto groupSize = constantOf(group);
   if (rowsOfHead) {
     int64_t rows = *rowsOfHead * groupSize.value_or(1);
@@ -90,20 +98,24 @@ SmallVector<Value> TileProgram::build() {
     return few && rows > 0 ? buildDecode(destinations)
                            : buildPrefill(destinations);
   }
-  if (isSelfAttention(op, query, key))
+  if (!op.getRows() && isSelfAttention(op, query, key))
     return buildPrefill(destinations);
   Value one =
-      math.materialize(math.compare(arith::CmpIPredicate::eq, queryLen, c(1)));
-  OpFoldResult dynamicLen = queryLen;
+      math.materialize(math.compare(arith::CmpIPredicate::eq, entries, c(1)));
+  OpFoldResult dynamicLen = queryLen, dynamicEntries = entries;
   auto branch = [&](bool decode) {
     return [&, decode](OpBuilder &inner, Location) {
       OpBuilder::InsertionGuard guard(b);
       b.restoreInsertionPoint(inner.saveInsertionPoint());
-      if (decode)
-        queryLen = c(1);
+      if (decode) {
+        entries = c(1);
+        if (!op.getRows())
+          queryLen = entries;
+      }
       SmallVector<Value> results =
           decode ? buildDecode(destinations) : buildPrefill(destinations);
       queryLen = dynamicLen;
+      entries = dynamicEntries;
       scf::YieldOp::create(b, results);
     };
   };
@@ -191,14 +203,20 @@ Value TileProgram::loadQuery(const QueryTile &tile) {
 }
 
 TileProgram::Row TileProgram::rowOf(const QueryTile &tile, Value i) {
+  OpFoldResult head = tile.head, entry;
   if (tile.groupRows) {
-    int64_t length = *constantOf(queryLen);
-    return {math.add(tile.head, math.floorDiv(i, length)), math.mod(i, length)};
+    int64_t length = *constantOf(entries);
+    head = math.add(head, math.floorDiv(i, length));
+    entry = math.mod(i, length);
+  } else {
+    entry = math.add(tile.firstRow, i);
+    if (tile.mayRepeat)
+      entry = math.min(entry, tile.lastEntry ? tile.lastEntry
+                                             : math.sub(entries, c(1)));
   }
-  OpFoldResult row = math.add(tile.firstRow, i);
-  if (tile.mayRepeat)
-    row = math.min(row, math.sub(queryLen, c(1)));
-  return {tile.head, row};
+  if (!op.getRows())
+    return {head, entry, entry};
+  return {head, listedRow(tile.batch, head, entry), entry};
 }
 
 TileProgram::State TileProgram::initialState(const QueryTile &tile) {
@@ -290,6 +308,14 @@ TileProgram::State TileProgram::visitTile(const QueryTile &tile, Value query,
 void TileProgram::storeRows(scf::ForallOp forall, const State &state,
                             OpFoldResult batch, OpFoldResult head,
                             OpFoldResult firstRow, OpFoldResult rows) {
+  auto orElse = [&](Value x, double otherwise) -> Value {
+    if (!op.getRows())
+      return x;
+    OpFoldResult exists =
+        entryExists(batch, head, math.add(firstRow, index(0)));
+    return arith::SelectOp::create(b, math.materialize(exists), x,
+                                   number(otherwise));
+  };
   auto front = [&](Value tile, ArrayRef<OpFoldResult> sizes) {
     SmallVector<OpFoldResult> zeros(sizes.size(), c(0));
     return slice(tile, zeros, sizes,
@@ -314,6 +340,7 @@ void TileProgram::storeRows(scf::ForallOp forall, const State &state,
       generic({front(state.total, {rows, width}), inverse}, destination,
               {{0, 1}, {0}, {0, 1}}, 2, 0, [&](ValueRange x) -> Value {
                 Value y = arith::MulFOp::create(b, x[0], x[1]);
+                y = orElse(y, 0);
                 return element == compute
                            ? y
                            : arith::TruncFOp::create(b, element, y).getResult();
@@ -329,7 +356,8 @@ void TileProgram::storeRows(scf::ForallOp forall, const State &state,
                   Value base = arith::MulFOp::create(
                       b, x[0], number(llvm::numbers::ln2));
                   Value log = math::LogOp::create(b, x[1]);
-                  return arith::AddFOp::create(b, base, log);
+                  return orElse(arith::AddFOp::create(b, base, log),
+                                -std::numeric_limits<double>::infinity());
                 });
   insert(forall, lse, 1, lseOffsets, lseSizes);
 }
@@ -337,7 +365,7 @@ void TileProgram::storeRows(scf::ForallOp forall, const State &state,
 SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
   // Short static queries get a smaller tile.
   int64_t tileRows = options.queryTile;
-  if (auto length = constantOf(queryLen))
+  if (auto length = constantOf(entries))
     tileRows = std::clamp<int64_t>(llvm::alignTo(*length, options.rowBlock),
                                    options.rowBlock, tileRows);
   if (pairs)
@@ -350,8 +378,8 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
     packedValues = packValues();
   else
     packedPanels = packValuePanels();
-  OpFoldResult tiles = math.ceilDiv(queryLen, tileRows);
-  bool even = constantOf(math.mod(queryLen, tileRows)) == 0;
+  OpFoldResult tiles = math.ceilDiv(entries, tileRows);
+  bool even = constantOf(math.mod(entries, tileRows)) == 0;
   auto loop =
       forall({batches, heads, tiles}, destinations, [&](scf::ForallOp loop) {
         SmallVector<Value> at = loop.getInductionVars();
@@ -365,17 +393,26 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
               arith::DivUIOp::create(b, at[1], math.materialize(group))
                   .getResult();
         tile.firstRow = math.mul(at[2], c(tileRows));
-        OpFoldResult left = math.sub(queryLen, tile.firstRow);
+        OpFoldResult left = math.sub(entries, tile.firstRow);
         OpFoldResult valid = even ? c(tileRows) : math.min(c(tileRows), left);
         // Whole row blocks; those past the end repeat the last row.
         tile.rows = c(tileRows);
-        if (!even && constantOf(queryLen).value_or(tileRows) >= tileRows)
+        if (!even && constantOf(entries).value_or(tileRows) >= tileRows)
           tile.rows = math.min(c(tileRows),
                                math.mul(math.ceilDiv(left, options.rowBlock),
                                         c(options.rowBlock)));
-        tile.mayRepeat = !even;
+        tile.mayRepeat = !even || op.getRows();
         tile.position = queryPosition(tile.batch);
         tile.keyEnd = numKeys(tile.batch);
+        if (op.getRows()) {
+          OpFoldResult count = countOf(tile.batch, tile.head);
+          tile.lastEntry = math.max(c(0), math.sub(count, c(1)));
+          // A tile without entries visits no key.
+          OpFoldResult any =
+              math.compare(arith::CmpIPredicate::slt, tile.firstRow, count);
+          tile.keyEnd = math.select(any, tile.keyEnd, c(0));
+          tile.queryRows = rowRange(tile);
+        }
         State state = initialState(tile);
         if (op.getSinkLogits())
           state = addSinks(tile, state);

@@ -40,15 +40,19 @@ private:
     OpFoldResult position;   ///< query_offset of the batch entry
     OpFoldResult keyEnd;     ///< number of keys of the batch entry
     bool mixesMasks = false; ///< rows of heads with different masks
+    OpFoldResult lastEntry;  ///< of the head's row list; null: each head's own
+    KeyInterval queryRows;   ///< that hold the tile's rows
   };
   /// Coordinates of a tile's row, inside the body of a `linalg.generic`.
   struct Row {
     OpFoldResult head, row;
+    OpFoldResult entry; ///< place in the results: `row` without a row list
   };
   /// Replaces the mask's predicate for the pairs of a tile.
   using KeepFn = std::function<OpFoldResult(const MaskPoint &point)>;
 
   // Parts shared by the programs (TileProgram.cpp).
+  SmallVector<Value> choose(ValueRange destinations);
   SmallVector<Value> buildPrefill(ValueRange destinations);
   Value packKeys();
   Value packValues();
@@ -83,6 +87,24 @@ private:
                  OpFoldResult count, int64_t keys);
   Value toValueType(Value weights, const QueryTile &tile, int64_t keys);
   Row rowOf(const QueryTile &tile, Value i);
+
+  // Lists of rows (RoutedRows.cpp).
+  /// Number of entries of a head's row list, at most `entries`.
+  OpFoldResult countOf(OpFoldResult batch, OpFoldResult head);
+  /// The row that an entry names, or the nearest that exists.
+  OpFoldResult listedRow(OpFoldResult batch, OpFoldResult head,
+                         OpFoldResult entry);
+  /// Whether the entry counts and names a row that exists.
+  OpFoldResult entryExists(OpFoldResult batch, OpFoldResult head,
+                           OpFoldResult entry);
+  /// Whether a row list of the heads from `head` on has an entry.
+  OpFoldResult anyEntry(OpFoldResult batch, OpFoldResult head, int64_t heads);
+  /// Rows [begin, end) of the query that hold all listed ones of the tile.
+  KeyInterval rowRange(const QueryTile &tile);
+  /// `build`, or zeros where the query has no row to read.
+  SmallVector<Value>
+  guardEmptyQuery(ValueRange destinations,
+                  llvm::function_ref<SmallVector<Value>()> build);
   Value extractBroadcast(Value tensor, ArrayRef<OpFoldResult> indices,
                          bool keyMayExceed);
   SmallVector<Value> emptyResults();
@@ -162,6 +184,7 @@ private:
   const ConvertAttnToTilesPassOptions &options;
   TensorView query, key, value;
   OpFoldResult batches, heads, kvHeads, group, queryLen, kvLen;
+  OpFoldResult entries; ///< rows of the results: `queryLen`, or of a row list
   int64_t headDim, valueDim;
   FloatType element;
   bool pairs;             ///< products of pairs of bf16

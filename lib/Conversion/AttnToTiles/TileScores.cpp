@@ -308,7 +308,8 @@ Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
       point.head = row.head;
       point.heads = heads;
       point.kvLen = kvLen;
-      point.entry = point.queryRow = row.row;
+      point.entry = row.entry;
+      point.queryRow = row.row;
       point.query = math.add(row.row, tile.position);
       point.key = mask.getNumMaskOperands() ? inside : key;
       point.operands = maskOperands;

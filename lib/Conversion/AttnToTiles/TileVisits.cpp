@@ -13,11 +13,16 @@ MaskTile TileProgram::maskTile(const QueryTile &tile) {
   shape.heads = heads;
   shape.entryBegin = tile.groupRows ? c(0) : tile.firstRow;
   shape.entryEnd =
-      tile.groupRows
-          ? queryLen
-          : math.min(math.add(shape.entryBegin, tile.rows), queryLen);
-  shape.queryBegin = math.add(shape.entryBegin, tile.position);
-  shape.queryEnd = math.add(shape.entryEnd, tile.position);
+      tile.groupRows ? entries
+                     : math.min(math.add(shape.entryBegin, tile.rows), entries);
+  shape.queryBegin = shape.entryBegin;
+  shape.queryEnd = shape.entryEnd;
+  if (op.getRows()) {
+    shape.queryBegin = tile.queryRows.begin;
+    shape.queryEnd = tile.queryRows.end;
+  }
+  shape.queryBegin = math.add(shape.queryBegin, tile.position);
+  shape.queryEnd = math.add(shape.queryEnd, tile.position);
   shape.kvLen = tile.keyEnd;
   shape.operands = maskOperands;
   return shape;
@@ -34,7 +39,7 @@ bool TileProgram::maskHasLists() {
   shape.head = scratch.addArgument(b.getIndexType(), b.getLoc());
   shape.heads = heads;
   shape.entryBegin = shape.queryBegin = c(0);
-  shape.entryEnd = shape.queryEnd = queryLen;
+  shape.entryEnd = shape.queryEnd = entries;
   shape.kvLen = kvLen;
   shape.operands = maskOperands;
   bool any = !mask.visitLists(b, b.getLoc(), shape).empty();

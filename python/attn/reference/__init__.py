@@ -10,6 +10,7 @@ from .cache import kv_append
 from .linear import linear_attention, local_linear_attention, monotonic_align
 from .merge import merge
 from .rope import rope
+from .routing import scatter_rows
 
 __all__ = [
     "attention",
@@ -19,4 +20,5 @@ __all__ = [
     "merge",
     "monotonic_align",
     "rope",
+    "scatter_rows",
 ]

@@ -15,7 +15,8 @@ from .dtypes import ROUNDOFF, TINY
 @dataclass(frozen=True)
 class AttentionCase(Case):
     """Dimensions are named by letters: B batch, H heads, G kv heads, S query
-    length, K key length, D head dimension, V value dimension."""
+    length, K key length, D head dimension, V value dimension, N entries of the
+    lists of rows (-1: no lists)."""
 
     B: int = 1
     H: int = 2
@@ -24,6 +25,8 @@ class AttentionCase(Case):
     K: int = 7
     D: int = 8
     V: int = 8
+    N: int = -1
+    row_heads: str = "H"  # or "1": all heads share a list
     dtype: str = "f32"
     mask: tuple = None
     bias: str = None  # such as "B1SK": which dimensions are not 1
@@ -49,9 +52,17 @@ class AttentionCase(Case):
         )
         dynamic = {
             i for i, d in enumerate(dims)
-            if (isinstance(d, str) and d in self.dynamic) or (d == "1" and self.dynamic_ones)
+            if (isinstance(d, str) and self._named(d) in self.dynamic) or (d == "1" and self.dynamic_ones)
         }
         return Argument(name, dtype, shape, frozenset(dynamic))
+
+    @property
+    def R(self):
+        """Rows of the results."""
+        return self.S if self.N < 0 else self.N
+
+    def _named(self, letter):
+        return ("S" if self.N < 0 else "N") if letter == "R" else letter
 
     @property
     def _wide(self):
@@ -63,7 +74,7 @@ class AttentionCase(Case):
 
     @property
     def _sizes(self):
-        return {letter: getattr(self, letter) for letter in "BHGSK"}
+        return {letter: getattr(self, letter) for letter in "BHGSKR"}
 
     def _mask_leaves(self):
         """Each kind of the mask that reads operands, with its arguments."""
@@ -96,14 +107,17 @@ class AttentionCase(Case):
             result.append(Argument("offset", "index"))
         elif self.query_offset is not None:
             result.append(self._tensor("offset", "B", self.index_type))
+        if self.N >= 0:
+            result.append(self._tensor("rows", "B" + self.row_heads + "N", self.index_type))
+            result.append(self._tensor("counts", "B" + self.row_heads, self.index_type))
         if self.sinks:
             result.append(self._tensor("sinks", "H", "f32"))
         return result + self._mask_operands()
 
     def results(self):
-        result = [self._tensor("output", "BHSV", self.dtype)]
+        result = [self._tensor("output", "BHRV", self.dtype)]
         if self.lse:
-            result.append(self._tensor("lse", "BHS", self._wide))
+            result.append(self._tensor("lse", "BHR", self._wide))
         return result
 
     def body(self):
@@ -122,6 +136,8 @@ class AttentionCase(Case):
         ):
             if name in types:
                 parts.append(f"{clause}(%{name} : {types[name]})")
+        if self.N >= 0:
+            parts.append(f"routing(%rows, %counts : {types['rows']}, {types['counts']})")
         attributes = []
         if self.scale is not None:
             attributes.append(f"softmax_scale = {self.scale:.17e} : f64")
@@ -153,6 +169,13 @@ class AttentionCase(Case):
                 values[name] = rng.random(shape) < 0.7
             elif name == "lengths":
                 values[name] = np.array(self.kv_lengths)
+            elif name == "rows":
+                # Mostly in order, as a router makes them; some repeat, some
+                # do not exist.
+                rows = rng.integers(-1, self.S + 1, shape)
+                values[name] = np.sort(rows) if rng.random() < 0.7 else rows
+            elif name == "counts":
+                values[name] = rng.integers(-1, self.N + 2, shape)
             elif name == "offset":
                 values[name] = np.array(self.query_offset)
         for leaf, own in self._mask_leaves():
@@ -191,22 +214,65 @@ class AttentionCase(Case):
         return [values[a.name] for a in self.arguments()]
 
     def _kept(self, values):
-        """What keep, mask and kv_lengths leave, [B, H, Sq, Skv]."""
+        """What keep, mask and kv_lengths leave, [B, H, R, Skv]."""
+        if self.N >= 0:
+            return self._kept_of_entries(values)
         kept = np.ones((self.B, self.H, self.S, self.K), bool)
         if self.keep:
             kept &= values["keep"]
+        return self._masked(values, kept, np.arange(self.S)[None])
+
+    def _masked(self, values, kept, rows):
+        """`kept` after the lengths and the mask; `rows` broadcasts to [B, R]."""
         if self.kv_lengths is not None:
             kept &= np.arange(self.K) < values["lengths"][:, None, None, None]
         if self.mask:
             offset = np.broadcast_to(values.get("offset", 0), (self.B,))
-            positions = offset[:, None] + np.arange(self.S)
             operands = iter([values[a.name] for a in self._mask_operands()])
-            kept &= masks.keep(self.mask, self.H, positions, self.K, operands)
+            kept &= masks.keep(self.mask, self.H, offset[:, None] + rows, self.K, operands)
         return kept
+
+    def _kept_of_entries(self, values):
+        """The pairs that the entries of the row lists keep: none where there is
+        no row."""
+        rows, exists = self._listed(values)
+        kept = np.repeat(exists[..., None], self.K, axis=3)
+        if self.keep:
+            kept &= self._of_entries(values["keep"], rows)
+        for h in range(self.H):
+            own = dict(values)
+            for leaf, arguments in self._mask_leaves():
+                if leaf == ("documents",):
+                    ids = arguments[0].name
+                    own[ids] = np.take_along_axis(values[ids], rows[:, h], axis=1)
+            everything = np.ones((self.B, self.H, self.N, self.K), bool)
+            kept[:, h] &= self._masked(own, everything, rows[:, h])[:, h]
+        return kept
+
+    def _listed(self, values):
+        """The row of each entry, [B, H, N], cut to those that exist, and
+        whether the entry counts and its row exists."""
+        shape = (self.B, self.H, self.N)
+        rows = np.broadcast_to(values["rows"], shape)
+        counts = np.broadcast_to(values["counts"], shape[:2])[..., None]
+        exists = (np.arange(self.N) < counts) & (rows >= 0) & (rows < self.S)
+        return np.where(exists, rows, 0), exists
+
+    def _of_entries(self, tensor, rows):
+        """A tensor that broadcasts to [B, H, S, X], at the rows of entries."""
+        whole = np.broadcast_to(tensor, (self.B, self.H, self.S, tensor.shape[3]))
+        if not self.S:
+            return np.zeros((self.B, self.H, self.N, tensor.shape[3]), tensor.dtype)
+        return np.take_along_axis(whole, rows[..., None], axis=2)
 
     def expected(self, values):
         values = {a.name: value for a, value in zip(self.arguments(), values)}
         kept = self._kept(values)
+        if self.N >= 0:
+            rows, exists = self._listed(values)
+            values["q"] = self._of_entries(values["q"], rows)
+            if self.bias:
+                values["bias"] = self._of_entries(values["bias"], rows)
         output, lse = attention(
             values["q"], values["k"], values["v"],
             bias=values.get("bias"),
@@ -217,6 +283,9 @@ class AttentionCase(Case):
             bias_order=self.bias_order or "after_softcap",
         )
         row, of_lse = self._tolerances(values, kept)
+        if self.N >= 0:
+            # Not even a sink belongs to an entry without a row.
+            lse = np.where(exists, lse, -np.inf)
         finite = np.nan_to_num(output, nan=0, posinf=0, neginf=0)
         final = ROUNDOFF[self.dtype] * np.abs(finite) + TINY[self.dtype]
         result = [(output, row[..., None] + final)]

@@ -22,6 +22,7 @@ LOWER_LINALG = [
     "--cse",
     "--one-shot-bufferize=bufferize-function-boundaries "
     "function-boundary-type-conversion=identity-layout-map",
+    "--scf-forall-to-for",
     "--convert-linalg-to-loops",
     "--expand-strided-metadata",
     "--lower-affine",

@@ -62,14 +62,15 @@ def _blocks(length, block):
 
 def operands(mask, sizes, index_type):
     """(dims, dtype) of each tensor that a kind without members reads. A
-    dimension is a letter of `sizes` (B, H, G, S, K) or a number."""
+    dimension is a letter of `sizes` (B, H, G, S, K, R: rows of the results) or a
+    number."""
     kind, *args = mask
     if kind == "documents":
         return [("BS", index_type), ("BK", index_type)]
     if kind == "blocks":
         q_block, kv_block, layout, heads, share = args
         heads = heads or "G"
-        rows, keys = _blocks(sizes["S"], q_block), _blocks(sizes["K"], kv_block)
+        rows, keys = _blocks(sizes["R"], q_block), _blocks(sizes["K"], kv_block)
         if layout == "members":
             return [(("B", heads, rows, keys), "i1")]
         if layout == "csr":
@@ -78,7 +79,7 @@ def operands(mask, sizes, index_type):
         return [(("B", heads, rows, int(keys * share) + 2), index_type),
                 (("B", heads, rows), index_type)]
     if kind == "spans":
-        return [(("B", args[0] or "G", "S"), index_type)] * 2
+        return [(("B", args[0] or "G", "R"), index_type)] * 2
     if kind == "elastic":
         return [(("B", args[0] or "G"), index_type)] * 2
     return []

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Cases of attn.merge, attn.rope and attn.kv_append."""
+"""Cases of attn.merge, attn.rope, attn.scatter_rows and attn.kv_append."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from attn.reference import kv_append, merge, rope
+from attn.reference import kv_append, merge, rope, scatter_rows
 
 from .cases import Argument, Case
 from .dtypes import ROUNDOFF, TINY
@@ -121,6 +121,71 @@ class RopeCase(Case):
         size = 2 * np.abs(values[0]).max(initial=0)
         u = ROUNDOFF[_wide(self.dtype)]
         return [(result, 4 * u * size + ROUNDOFF[self.dtype] * np.abs(result))]
+
+
+@dataclass(frozen=True)
+class ScatterCase(Case):
+    B: int = 2
+    H: int = 3
+    S: int = 7
+    N: int = 5
+    D: int = 6
+    dtype: str = "f32"
+    row_heads: str = "H"
+    weights: str = None  # their element type
+    index_type: str = "i64"
+    dynamic: str = ""
+    seed: int = 0
+
+    def _tensor(self, name, dims, dtype):
+        shape = tuple(1 if d == "1" else getattr(self, d) for d in dims)
+        return Argument(
+            name, dtype, shape, frozenset(i for i, d in enumerate(dims) if d in self.dynamic)
+        )
+
+    def arguments(self):
+        heads = "B" + self.row_heads
+        result = [
+            self._tensor("x", "BHND", self.dtype),
+            self._tensor("rows", heads + "N", self.index_type),
+            self._tensor("counts", heads, self.index_type),
+        ]
+        if self.weights:
+            result.append(self._tensor("weights", heads + "N", self.weights))
+        return [*result, self._tensor("init", "BHSD", self.dtype)]
+
+    def results(self):
+        return [self._tensor("result", "BHSD", self.dtype)]
+
+    def body(self):
+        types = {a.name: a.type for a in self.arguments()}
+        weights = f" weights(%weights : {types['weights']})" if self.weights else ""
+        return (
+            f"%r0 = attn.scatter_rows %x, %rows, %counts{weights} into %init : "
+            f"{types['x']}, {types['rows']}, {types['counts']} into {types['init']}"
+        )
+
+    def values(self, rng):
+        values = []
+        for argument in self.arguments():
+            if argument.name == "rows":
+                values.append(rng.integers(-1, self.S + 1, argument.shape))
+            elif argument.name == "counts":
+                values.append(rng.integers(-1, self.N + 2, argument.shape))
+            else:
+                values.append(rng.standard_normal(argument.shape))
+        return values
+
+    def expected(self, values):
+        x, rows, counts, *weights, init = values
+        weights = weights[0] if weights else None
+        result = scatter_rows(x, rows, counts, weights, init)
+        sizes = scatter_rows(
+            np.abs(x), rows, counts, None if weights is None else np.abs(weights), np.abs(init)
+        )
+        # Each sum is rounded to the element type, each product before it.
+        u = ROUNDOFF[self.dtype] + 2 * ROUNDOFF[_wide(self.dtype)]
+        return [(result, (self.N + 1) * u * sizes + TINY[self.dtype])]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from . import masks
 from .attention import AttentionCase
 from .execute import Library, run_cases
 from .linear import LinearCase
-from .others import AppendCase, MergeCase, RopeCase
+from .others import AppendCase, MergeCase, RopeCase, ScatterCase
 
 FLOATS = ["f64", "f32", "f16", "bf16"]
 CAUSAL = ("causal",)
@@ -89,6 +89,17 @@ def attention_cases():
                 bias="1HSK", keep="B11K", mask=("per_head", (CAUSAL, SINK), (0, 1, 1, 0)),
                 kv_lengths=(4, 7), query_offset=(2, 0), sinks=True, lse=True,
             )
+    # Lists of rows.
+    for rows, entries in [(5, 4), (5, 9), (0, 3), (4, 0), (3, 1)]:
+        for shared, dynamic in itertools.product("H1", ["", "BSKN", "HG"]):
+            yield A(
+                B=2, H=4, G=2, S=rows, N=entries, dtype="f64", mask=CAUSAL, query_offset=2,
+                row_heads=shared, dynamic=dynamic, lse=True, sinks=shared == "1", seed=entries,
+            )
+    yield A(
+        B=2, H=4, G=2, N=6, mask=("any_of", SINK, DOCUMENTS), bias="B1SK", keep="1HSK",
+        kv_lengths=(6, 3), query_offset=(2, 4), sinks=True, lse=True, index_type="i32",
+    )
     # Masks, at an offset and with several entries and heads.
     for mask in MASKS:
         yield A(B=2, H=4, G=2, dtype="f64", mask=mask, query_offset=2, lse=True)
@@ -211,6 +222,17 @@ def rope_cases():
     for dynamic in [False, True]:
         yield RopeCase(dtype="f64", S=0, dynamic=dynamic)
         yield RopeCase(dtype="f64", R=0, D=1, interleaved=True, dynamic=dynamic)
+
+
+def scatter_cases():
+    for dtype in FLOATS:
+        yield ScatterCase(dtype=dtype)
+        yield ScatterCase(dtype=dtype, weights="f32", H=1, S=1, N=9)
+    for rows, entries in [(0, 3), (4, 0), (1, 1), (17, 40)]:
+        for heads in ["H", "1"]:
+            yield ScatterCase(dtype="f64", S=rows, N=entries, row_heads=heads, weights="f64", dynamic="BHSN")
+    for index_type in ["i32", "i64", "index"]:
+        yield ScatterCase(dtype="f64", D=67, index_type=index_type, weights="f64")
 
 
 def append_cases():

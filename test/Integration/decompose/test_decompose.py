@@ -18,6 +18,7 @@ TestAttention = suites.make_test(list(suites.attention_cases()))
 TestRandomMasks = suites.make_test(list(suites.random_mask_cases()))
 TestMerge = suites.make_test(list(suites.merge_cases()))
 TestRope = suites.make_test(list(suites.rope_cases()))
+TestScatter = suites.make_test(list(suites.scatter_cases()))
 TestAppend = suites.make_test(list(suites.append_cases()))
 
 # What the canonicaliser makes of masks and offsets means the same.

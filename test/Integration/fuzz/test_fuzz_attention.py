@@ -290,6 +290,7 @@ def random_case(seed):
         dynamic=rng.choice(["", "", "S", "K", "SK", "BSK", "B", "BHGSK", "HG"]),
         dynamic_ones=maybe(0.15), index_type=rng.choice(["i64", "i64", "i32"]),
         spread=rng.choice([1.0, 1.0, 1.0, 0.1, 5.0]), seed=seed,
+        N=rng.choice(LENGTHS[:12]) if maybe(0.2) else -1, row_heads=rng.choice("HH1"),
         transposed="".join(x for x in "qkvo" if maybe(0.3)) if maybe(0.6) else "",
         flat=rng.choice(["", "", "qkvo", "q", "o"]),
         target=rng.choice(TARGETS), threads=rng.choice([1, 1, 2]),

@@ -258,6 +258,25 @@ def feature_cases():
         yield A(special="minus_inf_sink", sinks=True, kv_lengths=(0,), lse=True, **sizes)
 
 
+def routed_cases():
+    for rows, entries in [(1, 1), (9, 3), (200, 70), (200, 201), (64, 64), (0, 5), (5, 0), (33, 100)]:
+        for heads, kv_heads in [(1, 1), (4, 2), (8, 1)]:
+            for dynamic in ["", "BSK", "NS"]:
+                yield A(B=2, H=heads, G=kv_heads, S=rows, N=entries, K=rows + 20, D=16, V=24, lse=True,
+                        mask=CAUSAL, query_offset=20, dynamic=dynamic,
+                        row_heads="1" if entries == 70 else "H", seed=entries)
+    shapes = dict(B=2, H=4, G=2, S=150, K=170, D=16, lse=True)
+    for mask in MASKS:
+        yield A(mask=mask, N=90, query_offset=(20, 3), **shapes)
+    for entries in [1, 90]:
+        for dynamic in ["", "NSK"]:
+            yield A(N=entries, bias="B1SK", keep="1HSK", kv_lengths=(160, 0), sinks=True, softcap=3.0,
+                    mask=CAUSAL, query_offset=20, dynamic=dynamic, **shapes)
+        yield A(N=entries, mask=CAUSAL, special="nan_some", query_offset=20, **shapes)
+        yield A(N=entries, dtype="f16", mask=CAUSAL, **shapes)
+        yield A(N=entries, index_type="i32", mask=("any_of", SINK, DOCUMENTS), **shapes)
+
+
 def hidden_cases():
     """NaN and infinity in keys and values that only some rows keep."""
     masks = [CAUSAL, WINDOW, DOCUMENTS, ("not", DOCUMENTS), ("any_of", SINK, ("window", 5, 5)),
@@ -323,7 +342,7 @@ for target, known, options in [
     build = functools.partial(Library, passes=passes(*options))
     groups = {
         "Shapes": shape_cases, "Masks": mask_cases, "Features": feature_cases,
-        "Hidden": hidden_cases, "Layouts": layout_cases, "Halves": half_cases
+        "Hidden": hidden_cases, "Routed": routed_cases, "Layouts": layout_cases, "Halves": half_cases
     }
     if target == "Bf16":
         groups = {"Halves": functools.partial(half_cases, RoundedWeights)}

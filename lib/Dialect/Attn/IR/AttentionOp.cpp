@@ -34,6 +34,10 @@ std::optional<int64_t> AttentionOp::getGroupSize() {
   return heads / kvHeads;
 }
 
+std::pair<Value, int64_t> AttentionOp::getResultRows() {
+  return {getRows() ? getRows() : getQuery(), 2};
+}
+
 /// Dimension `i` of `a` and dimension `j` of `b` are both known and differ.
 static bool differ(RankedTensorType a, unsigned i, RankedTensorType b,
                    unsigned j) {
@@ -84,7 +88,6 @@ LogicalResult AttentionOp::verify() {
       failed(agree(key, "key", 3, query, "query", 3)) ||
       failed(agree(output, "output", 0, query, "query", 0)) ||
       failed(agree(output, "output", 1, query, "query", 1)) ||
-      failed(agree(output, "output", 2, query, "query", 2)) ||
       failed(agree(output, "output", 3, value, "value", 3)))
     return failure();
 
@@ -95,6 +98,23 @@ LogicalResult AttentionOp::verify() {
                        "'key' is ")
            << kvHeads << " and dimension 1 of 'query' is " << heads
            << "; repeat or regroup the key heads";
+
+  if (!getRows() != !getRowCounts())
+    return emitOpError("expects 'rows' and 'row_counts' together");
+  auto results = cast<RankedTensorType>(getResultRows().first.getType());
+  StringRef resultsName = getRows() ? "rows" : "query";
+  if (failed(agree(output, "output", 2, results, resultsName, 2)))
+    return failure();
+  if (getRows()) {
+    auto counts = cast<RankedTensorType>(getRowCounts().getType());
+    int64_t ofRows = results.getDimSize(1);
+    if (failed(agree(results, "rows", 0, query, "query", 0)) ||
+        failed(agree(counts, "row_counts", 0, query, "query", 0)) ||
+        failed(agree(counts, "row_counts", 1, results, "rows", 1)))
+      return failure();
+    if (ofRows != 1 && failed(agree(results, "rows", 1, query, "query", 1)))
+      return failure();
+  }
 
   // Tensors that broadcast to the scores.
   int64_t scores[] = {query.getDimSize(0), heads, query.getDimSize(2),
@@ -149,9 +169,12 @@ LogicalResult AttentionOp::verify() {
 
   if (Value lse = getLse()) {
     auto type = cast<RankedTensorType>(lse.getType());
-    for (unsigned i = 0; i < 3; ++i)
-      if (failed(agree(type, "lse", i, query, "query", i)))
+    for (unsigned i = 0; i < 3; ++i) {
+      bool isRow = i == 2;
+      if (failed(agree(type, "lse", i, isRow ? results : query,
+                       isRow ? resultsName : "query", i)))
         return failure();
+    }
     Type expected = query.getElementType().isF64()
                         ? query.getElementType()
                         : Float32Type::get(getContext());
@@ -167,8 +190,9 @@ LogicalResult AttentionOp::verify() {
            << wanted << " mask operand" << (wanted == 1 ? "" : "s")
            << " for its mask, but it has " << getMaskOperands().size();
   if (auto mask = getMaskAttr()) {
-    MaskUse use{query.getDimSize(0), heads, query.getDimSize(2),
-                key.getDimSize(2), getMaskOperands().getTypes()};
+    MaskUse use{query.getDimSize(0),   heads,
+                query.getDimSize(2),   key.getDimSize(2),
+                results.getDimSize(2), getMaskOperands().getTypes()};
     if (failed(mask.verifyMask(use, [&] { return emitOpError(); })))
       return failure();
   }
@@ -182,7 +206,7 @@ AttentionOp::reifyResultShapes(OpBuilder &builder,
     return tensor::getMixedSize(builder, getLoc(), tensor, i);
   };
   SmallVector<OpFoldResult> rows = {dim(getQuery(), 0), dim(getQuery(), 1),
-                                    dim(getQuery(), 2)};
+                                    dim(getResultRows().first, 2)};
   SmallVector<OpFoldResult> output = rows;
   output.push_back(dim(getValue(), 3));
   reifiedShapes.push_back(output);

@@ -30,6 +30,15 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     `bias_order = #attn.bias_order<before_softcap>` adds the bias before the
     softcap.
 
+    With `routing` a head works on a list of rows only: entry `n` of the results
+    is row `rows[b,h,n]` of the query, at the position of that row, for
+    `n < row_counts[b,h]`. Rows may come in any order and more than once. The
+    entries past the count and those whose row does not exist are 0, their
+    `lse` is minus infinity. What is not listed costs nothing (mixture of heads,
+    arXiv:2410.11842); `attn.scatter_rows` brings the results back to their rows.
+    Bias, keep and positions are those of the row; block lists and spans of a
+    mask belong to the entries.
+
     | Name           | Shape               | Meaning                          |
     |----------------|---------------------|----------------------------------|
     | `query`        | `[B, H, Sq, D]`     | `Hkv` divides `H`                |
@@ -39,9 +48,11 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     | `keep`         | `[B, H, Sq, Skv]` i1| true = attend; any dimension may be 1 |
     | `kv_lengths`   | `[B]`               | valid keys of each batch entry; none below 1, all beyond `Skv` |
     | `query_offset` | index or `[B]`      | position of query row 0; 0 when absent |
+    | `rows`         | `[B, H, N]`         | the query rows of each head; dimension 1 may be 1 |
+    | `row_counts`   | `[B, H]`            | number of them; none below 1, all beyond `N`; dimension 1 as that of `rows` |
     | `sink_logits`  | `[H]`               | one more logit in each softmax denominator |
     | `mask_operands`|                     | what `mask` reads at run time    |
-    | `output`       | `[B, H, Sq, Dv]`    | element type of `query`          |
+    | `output`       | `[B, H, Sq, Dv]`    | element type of `query`; `N` for `Sq` with `rows` |
     | `lse`          | `[B, H, Sq]`        | natural log of the softmax denominator, sink included; f64 for f64 inputs, else f32 |
 
     A dimension of `bias` or `keep` that is dynamic may turn out to be 1 at
@@ -78,6 +89,8 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     Optional<Attn_IndexTensor1D>:$kv_lengths,
     Optional<AnyTypeOf<[Index, Attn_IndexTensor1D]>>:$query_offset,
     Optional<Attn_FloatTensor1D>:$sink_logits,
+    Optional<Attn_IndexTensor3D>:$rows,
+    Optional<Attn_IndexTensor2D>:$row_counts,
     Variadic<AnyRankedTensor>:$mask_operands,
     OptionalAttr<Attn_MaskAttrInterface>:$mask,
     OptionalAttr<F64Attr>:$softmax_scale,
@@ -93,6 +106,7 @@ def Attn_AttentionOp : Attn_Op<"attention", [
           | `keep` `(` $keep `:` type($keep) `)`
           | `kv_lengths` `(` $kv_lengths `:` type($kv_lengths) `)`
           | `query_offset` `(` $query_offset `:` type($query_offset) `)`
+          | `routing` `(` $rows `,` $row_counts `:` type($rows) `,` type($row_counts) `)`
           | `sinks` `(` $sink_logits `:` type($sink_logits) `)` )
     attr-dict `:` type($query) `,` type($key) `,` type($value)
     `->` type($output) (`,` type($lse)^)?
@@ -102,6 +116,8 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     double getEffectiveScale();
     /// The type in which scores and softmax are computed.
     ::mlir::FloatType getComputeType();
+    /// The tensor and its dimension that say how many rows the results have.
+    std::pair<::mlir::Value, int64_t> getResultRows();
     /// Query heads per key/value head, when both are static.
     std::optional<int64_t> getGroupSize();
   }];

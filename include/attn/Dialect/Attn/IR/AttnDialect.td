@@ -54,11 +54,13 @@ def Attn_Float : AnyTypeOf<[F16, BF16, F32, F64], "f16, bf16, f32 or f64">;
 def Attn_FloatTensor : RankedTensorOf<[Attn_Float]>;
 def Attn_FloatTensor4D : TensorRankOf<[Attn_Float], [4]>;
 def Attn_FloatTensor2DOr3D : TensorRankOf<[Attn_Float], [2, 3]>;
+def Attn_FloatTensor3D : TensorRankOf<[Attn_Float], [3]>;
 def Attn_FloatTensor1D : TensorRankOf<[Attn_Float], [1]>;
 def Attn_LseTensor : TensorRankOf<[F32, F64], [3]>;
 def Attn_BoolTensor4D : TensorRankOf<[I1], [4]>;
 def Attn_IndexLike : AnyTypeOf<[I32, I64, Index], "i32, i64 or index">;
 def Attn_IndexTensor1D : TensorRankOf<[Attn_IndexLike], [1]>;
 def Attn_IndexTensor2D : TensorRankOf<[Attn_IndexLike], [2]>;
+def Attn_IndexTensor3D : TensorRankOf<[Attn_IndexLike], [3]>;
 
 #endif // ATTN_DIALECT_TD

@@ -6,5 +6,6 @@
 include "attn/Dialect/Attn/IR/AttnAttentionOps.td"
 include "attn/Dialect/Attn/IR/AttnCacheOps.td"
 include "attn/Dialect/Attn/IR/AttnMaskAttrs.td"
+include "attn/Dialect/Attn/IR/AttnRoutingOps.td"
 
 #endif // ATTN_OPS_TD

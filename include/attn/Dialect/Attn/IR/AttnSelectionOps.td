@@ -23,14 +23,12 @@ class Attn_ClauseOp<string mnemonic, list<Trait> traits = []>
 }
 
 def Attn_IndexTensor : RankedTensorOf<[Attn_IndexLike]>;
-def Attn_IndexTensor3D : TensorRankOf<[Attn_IndexLike], [3]>;
 def Attn_IndexTensor4D : TensorRankOf<[Attn_IndexLike], [4]>;
 def Attn_IndexOrTensor : AnyTypeOf<[Index, Attn_IndexTensor],
                                    "index or tensor of i32, i64 or index">;
 def Attn_IndexOrTensor1D : AnyTypeOf<[Index, Attn_IndexTensor1D],
                                      "index or 1D tensor of i32, i64 or index">;
 def Attn_FloatTensor2D : TensorRankOf<[Attn_Float], [2]>;
-def Attn_FloatTensor3D : TensorRankOf<[Attn_Float], [3]>;
 def Attn_FloatTensor3DOr4D : TensorRankOf<[Attn_Float], [3, 4]>;
 
 //===----------------------------------------------------------------------===//

@@ -68,7 +68,8 @@ using KeyLists = SmallVector<KeyList, 1>;
 /// The attention that carries a mask, as far as a verifier needs it.
 struct MaskUse {
   int64_t batch, heads, queryLen, kvLen; ///< ShapedType::kDynamic if unknown
-  TypeRange operandTypes;                ///< of this mask alone
+  int64_t entries;        ///< rows of the results: queryLen, or of a row list
+  TypeRange operandTypes; ///< of this mask alone
 };
 
 /// State of a tile: `Partial` is always right; the others are promises.

@@ -31,6 +31,7 @@ SmallVector<Value> decompose(OpBuilder &builder, SpanAttentionOp op);
 SmallVector<Value> decompose(OpBuilder &builder, KeyImportanceOp op);
 SmallVector<Value> decompose(OpBuilder &builder, LocalLinearAttentionOp op);
 SmallVector<Value> decompose(OpBuilder &builder, MonotonicAlignOp op);
+SmallVector<Value> decompose(OpBuilder &builder, ScatterRowsOp op);
 
 /// One pattern for each operation that has a decomposition.
 void populateDecomposePatterns(RewritePatternSet &patterns);

@@ -48,7 +48,7 @@ BlocksAttr::verifyMask(const MaskUse &use,
   for (auto [type, part] : llvm::zip_equal(use.operandTypes, expected))
     if (failed(verifyMaskOperand(type, part, use, emit)))
       return failure();
-  int64_t rows = blocksOf(use.queryLen, getQBlock());
+  int64_t rows = blocksOf(use.entries, getQBlock());
   Type first = use.operandTypes[0];
   if (layout == BlockLayout::Csr) {
     if (!ShapedType::isDynamic(rows))

@@ -15,7 +15,7 @@ SpansAttr::verifyMask(const MaskUse &use,
   StringRef names[] = {"begins of spans", "ends of spans"};
   for (auto [type, name] : llvm::zip_equal(use.operandTypes, names))
     if (failed(verifyMaskOperand(type, {name, 3}, use, emit)) ||
-        failed(verifyMaskDim(type, name, 2, use.queryLen,
+        failed(verifyMaskDim(type, name, 2, use.entries,
                              "the number of query rows", emit)))
       return failure();
   return verifyAlike(use.operandTypes, names[0], names[1], emit);

@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
@@ -42,6 +43,19 @@ private:
   /// The reverse for a result of the operation, as `type`.
   Value joinHeads(Value tensor, Type type);
   ScoreOperand prepare(Value tensor);
+  /// The listed rows of the query, one after the other.
+  Value gatherRows();
+  /// Row of the query that an entry of the row list names, and whether it
+  /// counts and exists.
+  struct ListedRow {
+    Value row;
+    OpFoldResult exists;
+  };
+  ListedRow listedRow(ImplicitLocOpBuilder &b, Value batch, Value head,
+                      Value entry);
+  /// Batch, head and entry of the row at hand, inside a `linalg.generic` over
+  /// the rows.
+  std::array<Value, 3> rowIndices(ImplicitLocOpBuilder &b);
   /// The sink logit of each row; the operation has sinks.
   MappedTensor sinkLogits();
 
@@ -105,16 +119,18 @@ private:
   unsigned rows = 3; ///< number of loops over rows
   OpFoldResult heads, kvHeads, kvLen;
   int64_t group = 1; ///< query heads per key/value head
-  Value keys, values;
+  Value queries, keys, values;
   SmallVector<OpFoldResult> rowShape;
   MaskAttrInterface mask; ///< prepared
   SmallVector<Value> maskOperands;
+  SmallVector<OpFoldResult> listSizes, countSizes; ///< of the row list
 };
 
 void AttentionBuilder::setUpShape() {
   Location loc = op.getLoc();
   OpFoldResult batch = tensor::getMixedSize(b, loc, op.getQuery(), 0);
-  OpFoldResult queryLen = tensor::getMixedSize(b, loc, op.getQuery(), 2);
+  auto [resultRows, dim] = op.getResultRows();
+  OpFoldResult queryLen = tensor::getMixedSize(b, loc, resultRows, dim);
   heads = tensor::getMixedSize(b, loc, op.getQuery(), 1);
   kvHeads = tensor::getMixedSize(b, loc, op.getKey(), 1);
   kvLen = tensor::getMixedSize(b, loc, op.getKey(), 2);
@@ -130,11 +146,79 @@ void AttentionBuilder::setUpShape() {
     keys = repeatHeads(keys);
     values = repeatHeads(values);
   }
+  queries = op.getQuery();
   rowShape = {batch, heads, queryLen};
+  if (op.getRows()) {
+    listSizes = tensor::getMixedSizes(b, loc, op.getRows());
+    countSizes = tensor::getMixedSizes(b, loc, op.getRowCounts());
+    queries = gatherRows();
+  }
   if (grouped) {
     rows = 4;
     rowShape = {batch, kvHeads, math.constant(group), queryLen};
   }
+}
+
+AttentionBuilder::ListedRow AttentionBuilder::listedRow(ImplicitLocOpBuilder &b,
+                                                        Value batch, Value head,
+                                                        Value entry) {
+  IndexMath math(b, b.getLoc());
+  auto less = arith::CmpIPredicate::slt;
+  Value count =
+      extractBroadcast(b, op.getRowCounts(), countSizes, {batch, head});
+  OpFoldResult row = convertToIndex(
+      b, extractBroadcast(b, op.getRows(), listSizes, {batch, head, entry}));
+  OpFoldResult size = tensor::getMixedSize(b, b.getLoc(), op.getQuery(), 2);
+  OpFoldResult inside = math.max(
+      math.constant(0), math.min(row, math.sub(size, math.constant(1))));
+  OpFoldResult exists = math.compare(less, entry, convertToIndex(b, count));
+  exists = math.logicalAnd(exists, math.compare(less, row, size));
+  exists = math.logicalAnd(
+      exists, math.compare(arith::CmpIPredicate::sge, row, math.constant(0)));
+  return {math.materialize(inside), exists};
+}
+
+std::array<Value, 3> AttentionBuilder::rowIndices(ImplicitLocOpBuilder &b) {
+  IndexMath math(b, b.getLoc());
+  auto index = [&](unsigned loop) -> Value {
+    return linalg::IndexOp::create(b, loop);
+  };
+  Value head = index(1);
+  if (grouped)
+    head = math.materialize(
+        math.add(math.mul(head, math.constant(group)), index(2)));
+  return {index(0), head, index(rows - 1)};
+}
+
+Value AttentionBuilder::gatherRows() {
+  SmallVector<OpFoldResult> shape = rowShape;
+  shape.push_back(tensor::getMixedSize(b, op.getLoc(), op.getQuery(), 3));
+  auto build = [&](ImplicitLocOpBuilder &b) {
+    auto body = [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
+      SmallVector<Value> at;
+      for (unsigned loop = 0; loop < 4; ++loop)
+        at.push_back(linalg::IndexOp::create(b, loop));
+      at[2] = listedRow(b, at[0], at[1], at[2]).row;
+      return tensor::ExtractOp::create(b, op.getQuery(), at);
+    };
+    return buildElementwise(b, {}, shape, elementTypeOf(op.getQuery()), body);
+  };
+  OpFoldResult length = tensor::getMixedSize(b, op.getLoc(), op.getQuery(), 2);
+  if (constantOf(length).value_or(0) > 0)
+    return build(b);
+  // No row can be read where the query has none.
+  Value none = buildFilled(b, shape, elementTypeOf(op.getQuery()), 0);
+  if (constantOf(length) == 0)
+    return none;
+  Value any = math.materialize(
+      math.compare(arith::CmpIPredicate::sgt, length, math.constant(0)));
+  auto branch = [&](bool gather) {
+    return [&, gather](OpBuilder &nested, Location loc) {
+      ImplicitLocOpBuilder inner(loc, nested);
+      scf::YieldOp::create(inner, gather ? build(inner) : none);
+    };
+  };
+  return scf::IfOp::create(b, any, branch(true), branch(false)).getResult(0);
 }
 
 Value AttentionBuilder::repeatHeads(Value tensor) {
@@ -204,7 +288,8 @@ AttentionBuilder::ScoreOperand AttentionBuilder::prepare(Value tensor) {
     for (; loops; --loops)
       exprs.push_back(b.getAffineDimExpr(loop++));
   }
-  if (!known)
+  // A listed row is not a loop's index.
+  if (!known || op.getRows())
     return {{}, tensor, tensor::getMixedSizes(b, op.getLoc(), tensor)};
   if (allHeads)
     tensor = splitHeads(tensor, 1);
@@ -244,7 +329,7 @@ Value AttentionBuilder::buildProduct(MappedTensor lhs, MappedTensor rhs,
 /// where a pair is not kept.
 Value AttentionBuilder::buildScores() {
   SmallVector<OpFoldResult> shape = rowShapeWith(kvLen);
-  MappedTensor query{splitHeads(op.getQuery(), 1), rowMap(2, {1})};
+  MappedTensor query{splitHeads(queries, 1), rowMap(2, {1})};
   MappedTensor key{keys, mapOf(2, {0, 1, rows, rows + 1})};
   Value products = buildProduct(query, key, {shape, rowMap(2, {0})},
                                 /*skipZeros=*/false);
@@ -272,18 +357,18 @@ Value AttentionBuilder::buildScores() {
     auto next = elements.begin();
     Value score = *next++;
     IndexMath math(b, b.getLoc());
-    Value batch, head, row, key;
-    if (op.getMask() || op.getKvLengths() || bias.read || keep.read) {
-      auto index = [&](unsigned loop) -> Value {
-        return linalg::IndexOp::create(b, loop);
-      };
-      batch = index(0);
-      head = index(1);
-      if (grouped)
-        head = math.materialize(
-            math.add(math.mul(head, math.constant(group)), index(2)));
-      row = index(rows - 1);
-      key = index(rows);
+    Value batch, head, entry, row, key;
+    OpFoldResult kept = math.boolean(true);
+    if (op.getMask() || op.getKvLengths() || bias.read || keep.read ||
+        op.getRows()) {
+      std::tie(batch, head, entry) = std::tuple_cat(rowIndices(b));
+      row = entry;
+      key = linalg::IndexOp::create(b, rows);
+      if (op.getRows()) {
+        ListedRow listed = listedRow(b, batch, head, entry);
+        row = listed.row;
+        kept = listed.exists;
+      }
     }
     auto element = [&](Value whole, const ScoreOperand &operand) -> Value {
       if (!whole)
@@ -314,9 +399,8 @@ Value AttentionBuilder::buildScores() {
     if (op.getBiasOrder() == BiasOrder::AfterSoftcap)
       addBias();
 
-    OpFoldResult kept = math.boolean(true);
     if (keepElement)
-      kept = keepElement;
+      kept = math.logicalAnd(kept, keepElement);
     if (op.getKvLengths())
       kept = math.logicalAnd(kept, math.compare(arith::CmpIPredicate::slt, key,
                                                 convertToIndex(b, *next++)));
@@ -331,7 +415,8 @@ Value AttentionBuilder::buildScores() {
       point.head = head;
       point.heads = heads;
       point.kvLen = kvLen;
-      point.entry = point.queryRow = row;
+      point.entry = entry;
+      point.queryRow = row;
       point.query = position;
       point.key = key;
       point.operands = maskOperands;
@@ -399,7 +484,8 @@ Value AttentionBuilder::buildOutput(Value weights, Value sum) {
       tensor::getMixedSize(b, op.getLoc(), op.getValue(), 3);
   SmallVector<OpFoldResult> shape = rowShapeWith(valueDim);
   // Zero times the garbage behind the last key could be NaN.
-  bool removesPairs = op.getMask() || op.getKeep() || op.getKvLengths();
+  bool removesPairs =
+      op.getMask() || op.getKeep() || op.getKvLengths() || op.getRows();
   Value total = buildProduct({weights, rowMap(2, {1})},
                              {values, mapOf(2, {0, 1, rows + 1, rows})},
                              {shape, rowMap(2, {0})},
@@ -425,8 +511,18 @@ Value AttentionBuilder::buildLse(Value maximum, Value sum) {
       b, {{maximum, rowMap(0)}, {sum, rowMap(0)}}, rowShape, element,
       [&](ImplicitLocOpBuilder &b, ValueRange elements) -> Value {
         Value log = math::LogOp::create(b, elements[1]);
-        return convertFloat(b, arith::AddFOp::create(b, log, elements[0]),
-                            element);
+        log = arith::AddFOp::create(b, log, elements[0]);
+        if (op.getRows()) {
+          // Not even a sink belongs to an entry without a row.
+          auto [batch, head, entry] = rowIndices(b);
+          Value none =
+              buildFloat(b, compute, -std::numeric_limits<double>::infinity());
+          Value exists =
+              IndexMath(b, b.getLoc())
+                  .materialize(listedRow(b, batch, head, entry).exists);
+          log = arith::SelectOp::create(b, exists, log, none);
+        }
+        return convertFloat(b, log, element);
       });
   return joinHeads(lse, op.getLse().getType());
 }

@@ -46,7 +46,8 @@ void populateDecomposePatterns(RewritePatternSet &patterns) {
       DecomposeOp<GatherRowsOp>, DecomposeOp<LinearAttentionOp>,
       DecomposeOp<SpanSearchOp>, DecomposeOp<SpanBoundsOp>,
       DecomposeOp<SpanAttentionOp>, DecomposeOp<KeyImportanceOp>,
-      DecomposeOp<LocalLinearAttentionOp>, DecomposeOp<MonotonicAlignOp>>(
+      DecomposeOp<LocalLinearAttentionOp>, DecomposeOp<MonotonicAlignOp>,
+      DecomposeOp<ScatterRowsOp>>(
       patterns.getContext());
 }
 

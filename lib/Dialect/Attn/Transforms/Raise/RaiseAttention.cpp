@@ -535,8 +535,8 @@ bool Raiser::tryProduct(linalg::LinalgOp op, unsigned probabilityOperand) {
       builder, loc, RankedTensorType::get(outputShape, element),
       /*lse=*/Type(), queryTensor, keyTensor, valueTensor, mask.bias, mask.keep,
       /*kv_lengths=*/Value(), mask.queryOffset,
-      /*sink_logits=*/Value(), /*mask_operands=*/ValueRange(), mask.mask,
-      builder.getF64FloatAttr(scale),
+      /*sink_logits=*/Value(), /*rows=*/Value(), /*row_counts=*/Value(),
+      /*mask_operands=*/ValueRange(), mask.mask, builder.getF64FloatAttr(scale),
       form->softcap ? builder.getF64FloatAttr(*form->softcap) : FloatAttr(),
       BiasOrderAttr::get(builder.getContext(), mask.order), precision);
   attention->setAttr("attn.origin", builder.getStringAttr(origin));

@@ -1,0 +1,102 @@
+//===- RoutedRows.cpp - Tiles whose rows come from a list -----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "TileProgram.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using namespace mlir::attn;
+
+/// Element of a list that may have one head for all of them.
+static Value readList(OpBuilder &b, const IndexMath &math, Value list,
+                      OpFoldResult batch, OpFoldResult head,
+                      std::optional<OpFoldResult> entry) {
+  Location loc = list.getLoc();
+  auto type = cast<RankedTensorType>(list.getType());
+  OpFoldResult ownHead = head;
+  if (type.getDimSize(1) == 1)
+    ownHead = math.constant(0);
+  else if (type.isDynamicDim(1))
+    ownHead = math.min(head, math.sub(tensor::getMixedSize(b, loc, list, 1),
+                                      math.constant(1)));
+  SmallVector<Value> at = {math.materialize(batch), math.materialize(ownHead)};
+  if (entry)
+    at.push_back(math.materialize(*entry));
+  Value x = tensor::ExtractOp::create(b, loc, list, at);
+  if (!x.getType().isIndex())
+    x = arith::IndexCastOp::create(b, loc, b.getIndexType(), x);
+  return x;
+}
+
+OpFoldResult TileProgram::countOf(OpFoldResult batch, OpFoldResult head) {
+  Value count = readList(b, math, op.getRowCounts(), batch, head, std::nullopt);
+  return math.min(count, entries);
+}
+
+OpFoldResult TileProgram::listedRow(OpFoldResult batch, OpFoldResult head,
+                                    OpFoldResult entry) {
+  Value row = readList(b, math, op.getRows(), batch, head, entry);
+  return math.max(c(0), math.min(row, math.sub(queryLen, c(1))));
+}
+
+OpFoldResult TileProgram::entryExists(OpFoldResult batch, OpFoldResult head,
+                                      OpFoldResult entry) {
+  Value row = readList(b, math, op.getRows(), batch, head, entry);
+  auto less = arith::CmpIPredicate::slt;
+  OpFoldResult exists = math.compare(less, entry, countOf(batch, head));
+  exists = math.logicalAnd(exists, math.compare(less, row, queryLen));
+  return math.logicalAnd(exists,
+                         math.compare(arith::CmpIPredicate::sge, row, c(0)));
+}
+
+OpFoldResult TileProgram::anyEntry(OpFoldResult batch, OpFoldResult head,
+                                   int64_t heads) {
+  OpFoldResult most = c(0);
+  for (int64_t i = 0; i < heads; ++i)
+    most = math.max(most, countOf(batch, math.add(head, c(i))));
+  return math.compare(arith::CmpIPredicate::sgt, most, c(0));
+}
+
+KeyInterval TileProgram::rowRange(const QueryTile &tile) {
+  // Rows stand in any order.
+  auto loop = scf::ForOp::create(
+      b, math.materialize(c(0)), math.materialize(tile.rows),
+      math.materialize(c(1)),
+      ValueRange{math.materialize(queryLen), math.materialize(c(0))},
+      [&](OpBuilder &inner, Location loc, Value i, ValueRange range) {
+        OpBuilder::InsertionGuard guard(b);
+        b.restoreInsertionPoint(inner.saveInsertionPoint());
+        OpFoldResult row = rowOf(tile, i).row;
+        OpFoldResult begin = math.min(range[0], row);
+        OpFoldResult end = math.max(range[1], math.add(row, c(1)));
+        scf::YieldOp::create(
+            b, ValueRange{math.materialize(begin), math.materialize(end)});
+      });
+  return {loop.getResult(0), loop.getResult(1)};
+}
+
+SmallVector<Value>
+TileProgram::guardEmptyQuery(ValueRange destinations,
+                             llvm::function_ref<SmallVector<Value>()> build) {
+  auto zeros = [&] {
+    SmallVector<Value> results = {fill(destinations[0], 0)};
+    if (destinations.size() > 1)
+      results.push_back(
+          fill(destinations[1], -std::numeric_limits<double>::infinity()));
+    return results;
+  };
+  if (auto length = constantOf(queryLen))
+    return *length > 0 ? build() : zeros();
+  Value any =
+      math.materialize(math.compare(arith::CmpIPredicate::sgt, queryLen, c(0)));
+  auto branch = [&](llvm::function_ref<SmallVector<Value>()> part) {
+    return [&, part](OpBuilder &inner, Location) {
+      OpBuilder::InsertionGuard guard(b);
+      b.restoreInsertionPoint(inner.saveInsertionPoint());
+      scf::YieldOp::create(b, part());
+    };
+  };
+  auto choice = scf::IfOp::create(b, any, branch(build), branch(zeros));
+  return llvm::to_vector(llvm::map_range(
+      choice.getResults(), [](OpResult x) -> Value { return x; }));
+}
