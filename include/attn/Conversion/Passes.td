@@ -9,8 +9,8 @@ def ConvertAttnToTilesPass
     : Pass<"convert-attn-to-tiles", "::mlir::func::FuncOp"> {
   let summary = "turn attention into loops over tiles of queries and keys";
   let description = [{
-    Pre:  `attn.attention` on tensors.
-    Post: each attention is a tile program, or stays for `attn-decompose` with
+    Pre:  `attn.attention` and the recurrences on tensors.
+    Post: each of them is a tile program, or stays for `attn-decompose` with
     a remark that says why.
 
     A tile program is an `scf.forall` over batch entries, heads and tiles of
@@ -42,6 +42,18 @@ def ConvertAttnToTilesPass
     of all query heads of a group share each key that is loaded, nothing is
     packed, and the keys are split in parts of `key-split` that are merged in
     a second loop.
+
+    The recurrences become programs of the same vocabulary. `linear_attention`
+    is a loop over chunks of at most 64 tokens, in parallel over batch entries,
+    key heads and, where heads are few, slices of value features; it carries the
+    state. Whole chunks come first, then blocks of 8 tokens, then single ones:
+    none is padded, so that the state is exact. Inside a chunk two products
+    with decays take the place of the recurrence (arXiv:2401.04658), and the
+    delta rule solves a unit triangular system by blocks of 8 tokens, whose
+    inverses are products of powers (the WY form of arXiv:2406.06484). Decays
+    of each feature are taken token by token. `local_linear_attention` with
+    `iterations` passes over the key tiles once for each step, and
+    `monotonic_align` scans the sources once for each target.
 
     ```mlir
     func.func @attention(%q: tensor<1x4x64x8xf32>, %kv: tensor<1x4x64x8xf32>)

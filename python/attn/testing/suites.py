@@ -202,6 +202,27 @@ def linear_cases():
     yield L(S=50, writes="G", chunk=7, decay="head", unwritten=True)
 
 
+def random_linear_cases(first, count):
+    """A case for each seed, so that a failure can be named."""
+    for seed in range(first, first + count):
+        rng = random.Random(seed)
+        heads = rng.choice([1, 2, 3, 4])
+        beta = rng.choice([None, None, "G", "1"])
+        writes = rng.choice([None, None, "G", "1"])
+        decay = rng.choice([None, "head", "constant", "feature"])
+        yield LinearCase(
+            B=rng.choice([1, 1, 2, 3]), G=heads, H=heads * rng.choice([1, 1, 2, 5]),
+            S=rng.choice([0, 1, 2, 7, 8, 9, 40, 63, 64, 65, 130, 200]),
+            D=rng.choice([1, 3, 8, 16, 20, 64]), V=rng.choice([1, 5, 16, 32, 48, 64]),
+            dtype=rng.choice(["f32", "f32", "f16", "bf16", "f64"]), decay=decay,
+            strength=rng.choice([0.01, 0.3, 3.0]), beta=beta, state=rng.random() < 0.5,
+            normalize=not beta and rng.random() < 0.3, writes=writes,
+            unwritten=bool(writes) and rng.random() < 0.5, scale=rng.choice([None, 0.25]),
+            chunk=rng.choice([None, 1, 8, 16, 20, 64, 128]),
+            dynamic=rng.choice(["", "S", "BS"]) + ("C" if writes else ""), seed=seed,
+        )
+
+
 def merge_cases():
     for dtype, empty in itertools.product(FLOATS, [None, "one", "all"]):
         yield MergeCase(dtype=dtype, empty=empty)

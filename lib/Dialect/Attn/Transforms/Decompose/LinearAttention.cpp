@@ -52,7 +52,8 @@ private:
   Value addedToNormalizer(Value normalizer, Value token);
   /// The result for the query heads of each group: [B, Hkv, group, Dv].
   Value read(Value state, Value normalizer, Value token);
-  /// What the next token sees: at the end of a chunk, `own` or `before`.
+  /// What the next token sees: at the end of a chunk, `own` or `before`. Each
+  /// token is the end of a chunk if `ends` is none; then `before` is written.
   Value select(Value ends, Value written, Value own, Value before);
   /// What the next token's chunk found: at the end of a chunk, `own`.
   Value kept(Value ends, Value own, Value before);
@@ -235,6 +236,12 @@ Value LinearAttentionBuilder::select(Value ends, Value written, Value own,
     head = b.getAffineConstantExpr(0);
   AffineMap heads =
       AffineMap::get(rank, 0, {b.getAffineDimExpr(0), head}, b.getContext());
+  if (!ends)
+    return buildGeneric(b, {{written, heads}, {own, all}}, {before, all},
+                        /*reductions=*/0,
+                        [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
+                          return arith::SelectOp::create(b, x[0], x[1], x[2]);
+                        });
   return buildGeneric(
       b, {{written, heads}, {before, all}}, {own, all}, /*reductions=*/0,
       [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
@@ -289,7 +296,8 @@ SmallVector<Value> LinearAttentionBuilder::build() {
   SmallVector<Value> carried = {
       buildEmpty(b, shape, elementTypeOf(op.getOutput()))};
   llvm::append_range(carried, states);
-  if (op.getWrites())
+  bool single = op.getChunkSize() == 1;
+  if (op.getWrites() && !single)
     llvm::append_range(carried, states);
   size_t count = states.size();
   auto loop =
@@ -309,7 +317,7 @@ SmallVector<Value> LinearAttentionBuilder::build() {
         insertRow(args[0], read(state, normalizer, token), token), state};
     if (normalizes)
       next.push_back(normalizer);
-    if (op.getWrites()) {
+    if (op.getWrites() && !single) {
       int64_t chunk = op.getChunkSize();
       OpFoldResult after = math.add(token, c(1));
       OpFoldResult ends = math.logicalOr(
@@ -324,6 +332,16 @@ SmallVector<Value> LinearAttentionBuilder::build() {
           before = decayed(before, factor);
         next[1 + i] = select(last, written, next[1 + i], before);
         next.push_back(kept(last, next[1 + i], before));
+      }
+    }
+    // A chunk of one token found what the loop carries.
+    if (op.getWrites() && single) {
+      Value written = row(op.getWrites(), token);
+      for (size_t i = 0; i < count; ++i) {
+        Value before = args[1 + i];
+        if (op.getDecayUnwritten())
+          before = decayed(before, factor);
+        next[1 + i] = select({}, written, next[1 + i], before);
       }
     }
     scf::YieldOp::create(b, next);
