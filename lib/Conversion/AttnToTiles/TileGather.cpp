@@ -11,8 +11,8 @@ using namespace mlir::attn;
 /// neighbour.
 bool TileProgram::gathers(const ListVisit &visit) {
   const KeyList &list = visit.list();
-  return list.single && list.granule <= keyStep / 4 &&
-         keyStep % list.granule == 0 && !(pairs && packedKeys);
+  return list.single && list.granule < keyStep && keyStep % list.granule == 0 &&
+         !(pairs && packedKeys);
 }
 
 OpFoldResult TileProgram::keyOfColumn(OpFoldResult firstKey,

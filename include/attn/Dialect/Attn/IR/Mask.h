@@ -30,6 +30,8 @@ struct MaskTile {
   OpFoldResult batch, head;
   OpFoldResult heads; ///< number of query heads
   OpFoldResult entryBegin, entryEnd;
+  /// If not 0: `entryBegin` is a multiple of it and there are no more rows.
+  int64_t alignedRows = 0;
   OpFoldResult queryBegin, queryEnd;
   OpFoldResult kvLen; ///< number of keys of the batch entry
   ValueRange operands;
