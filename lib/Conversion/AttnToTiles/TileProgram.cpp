@@ -393,6 +393,7 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
               arith::DivUIOp::create(b, at[1], math.materialize(group))
                   .getResult();
         tile.firstRow = math.mul(at[2], c(tileRows));
+        tile.alignedRows = tileRows;
         OpFoldResult left = math.sub(entries, tile.firstRow);
         OpFoldResult valid = even ? c(tileRows) : math.min(c(tileRows), left);
         // Whole row blocks; those past the end repeat the last row.

@@ -39,6 +39,7 @@ private:
     bool mayRepeat = true;   ///< the rows may reach beyond the query tensor
     OpFoldResult position;   ///< query_offset of the batch entry
     OpFoldResult keyEnd;     ///< number of keys of the batch entry
+    int64_t alignedRows = 0; ///< firstRow is a multiple of it, if not 0
     bool mixesMasks = false; ///< rows of heads with different masks
     OpFoldResult lastEntry;  ///< of the head's row list; null: each head's own
     KeyInterval queryRows;   ///< that hold the tile's rows

@@ -15,6 +15,7 @@ MaskTile TileProgram::maskTile(const QueryTile &tile) {
   shape.entryEnd =
       tile.groupRows ? entries
                      : math.min(math.add(shape.entryBegin, tile.rows), entries);
+  shape.alignedRows = tile.alignedRows;
   shape.queryBegin = shape.entryBegin;
   shape.queryEnd = shape.entryEnd;
   if (op.getRows()) {

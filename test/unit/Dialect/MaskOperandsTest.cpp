@@ -230,6 +230,7 @@ protected:
               evaluator.number(mask.keep(builder, loc, pointOf(head, q, k)));
       for (auto [first, end] : {std::pair<int64_t, int64_t>(0, kRows),
                                 {0, 1},
+                                {4, 8},
                                 {3, 7},
                                 {6, 8},
                                 {9, 10}}) {
@@ -240,6 +241,9 @@ protected:
         tile.heads = math.constant(kHeads);
         tile.entryBegin = math.constant(first);
         tile.entryEnd = math.constant(end);
+        // Some tiles are told to be whole.
+        if (first % (end - first) == 0)
+          tile.alignedRows = end - first;
         tile.queryBegin = math.constant(first + offset);
         tile.queryEnd = math.constant(end + offset);
         tile.kvLen = math.constant(kKeys);

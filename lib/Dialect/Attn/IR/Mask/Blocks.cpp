@@ -240,9 +240,18 @@ KeyLists BlocksAttr::visitLists(OpBuilder &builder, Location loc,
   OpFoldResult batch = tile.batch, head = tile.head, heads = tile.heads;
   OpFoldResult firstRows = math.floorDiv(tile.entryBegin, rows);
   OpFoldResult endRows = math.ceilDiv(tile.entryEnd, rows);
+  // All rows of the tile have one list.
+  bool oneList = (tile.alignedRows && rows % tile.alignedRows == 0) ||
+                 (constantOf(firstRows) && constantOf(endRows) &&
+                  *constantOf(firstRows) + 1 == *constantOf(endRows)) ||
+                 cast<RankedTensorType>(members.getType()).getDimSize(2) == 1;
   // Over the query blocks of the tile: is one, or are all of them members?
-  auto reduce = [=](OpBuilder &b, Location loc, OpFoldResult block, bool all) {
+  auto reduce = [=](OpBuilder &b, Location loc, OpFoldResult block,
+                    bool all) -> OpFoldResult {
     IndexMath math(b, loc);
+    if (oneList)
+      return readOfHead(b, loc, members, batch, head, heads,
+                        {firstRows, block});
     auto loop = scf::ForOp::create(b, loc, math.materialize(firstRows),
                                    math.materialize(endRows),
                                    math.materialize(math.constant(1)),
@@ -281,7 +290,7 @@ KeyLists BlocksAttr::visitLists(OpBuilder &builder, Location loc,
     if (!known)
       return self.keep(b, loc, point);
     IndexMath math(b, loc);
-    if (cast<RankedTensorType>(members.getType()).getDimSize(2) == 1)
+    if (oneList)
       return math.boolean(true);
     return readOfHead(b, loc, members, point.batch, point.head, point.heads,
                       {math.floorDiv(point.entry, rows), *known});
