@@ -186,8 +186,7 @@ LogicalResult KeyImportanceOp::verify() {
     return success();
   MaskUse use{query.type.getDimSize(0), query.type.getDimSize(1),
               query.type.getDimSize(2), key.type.getDimSize(2),
-              query.type.getDimSize(2),
-              getMaskOperands().getTypes()};
+              query.type.getDimSize(2), getMaskOperands().getTypes()};
   return mask.verifyMask(use, [&] { return emitOpError(); });
 }
 

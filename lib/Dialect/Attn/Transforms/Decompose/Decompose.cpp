@@ -47,8 +47,7 @@ void populateDecomposePatterns(RewritePatternSet &patterns) {
       DecomposeOp<SpanSearchOp>, DecomposeOp<SpanBoundsOp>,
       DecomposeOp<SpanAttentionOp>, DecomposeOp<KeyImportanceOp>,
       DecomposeOp<LocalLinearAttentionOp>, DecomposeOp<MonotonicAlignOp>,
-      DecomposeOp<ScatterRowsOp>>(
-      patterns.getContext());
+      DecomposeOp<ScatterRowsOp>>(patterns.getContext());
 }
 
 } // namespace mlir::attn
