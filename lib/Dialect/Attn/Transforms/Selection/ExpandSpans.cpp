@@ -41,9 +41,12 @@ private:
   Value bounds(bool isEnd);
   void sort(Value begins);
   Value gatherBounds(Value bounds);
-  Value gatherQuery();
-  std::pair<Value, Value> attend(Value query, Value keep, Value offset,
-                                 ValueRange operands, MaskAttrInterface mask);
+  /// The row of each pair in sorted order, and their number in each head.
+  std::pair<Value, Value> listRows();
+  /// Attention of the listed rows, or of all.
+  std::pair<Value, Value> attend(std::pair<Value, Value> listed, Value keep,
+                                 Value offset, ValueRange operands,
+                                 MaskAttrInterface mask);
   Value combine(std::pair<Value, Value> window, std::pair<Value, Value> spans);
 
   ImplicitLocOpBuilder b;
@@ -165,35 +168,40 @@ Value SpanExpander::gatherBounds(Value bounds) {
       });
 }
 
-Value SpanExpander::gatherQuery() {
-  OpFoldResult features = tensor::getMixedSize(b, b.getLoc(), op.getQuery(), 3);
-  return buildElementwise(
-      b, {}, {sizes[0], sizes[1], pairs, features}, element,
-      [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
+std::pair<Value, Value> SpanExpander::listRows() {
+  Value rows = buildElementwise(
+      b, {{order, identity(3)}}, {sizes[0], sizes[1], pairs}, b.getI32Type(),
+      [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
         IndexMath math(b, b.getLoc());
-        Value pair = tensor::ExtractOp::create(
-            b, order, ValueRange{index(b, 0), index(b, 1), index(b, 2)});
         Value row =
-            math.materialize(math.floorDiv(convertToIndex(b, pair), places));
-        return tensor::ExtractOp::create(
-            b, op.getQuery(),
-            ValueRange{index(b, 0), index(b, 1), row, index(b, 3)});
+            math.materialize(math.floorDiv(convertToIndex(b, x[0]), places));
+        return arith::IndexCastOp::create(b, b.getI32Type(), row);
       });
+  Value counts = buildElementwise(
+      b, {}, {sizes[0], sizes[1]}, b.getI32Type(),
+      [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
+        return arith::IndexCastOp::create(
+            b, b.getI32Type(), IndexMath(b, b.getLoc()).materialize(pairs));
+      });
+  return {rows, counts};
 }
 
-std::pair<Value, Value> SpanExpander::attend(Value query, Value keep,
-                                             Value offset, ValueRange operands,
+std::pair<Value, Value> SpanExpander::attend(std::pair<Value, Value> listed,
+                                             Value keep, Value offset,
+                                             ValueRange operands,
                                              MaskAttrInterface mask) {
-  auto type = cast<RankedTensorType>(query.getType());
+  auto type = cast<RankedTensorType>(op.getQuery().getType());
   SmallVector<int64_t> shape(type.getShape());
+  if (listed.first)
+    shape[2] = cast<RankedTensorType>(listed.first.getType()).getDimSize(2);
   shape[3] = cast<RankedTensorType>(op.getValue().getType()).getDimSize(3);
   auto attention = AttentionOp::create(
       b, RankedTensorType::get(shape, element),
-      RankedTensorType::get(ArrayRef(shape).drop_back(), compute), query,
-      op.getKey(), op.getValue(), /*bias=*/Value(), keep,
-      /*kv_lengths=*/Value(), offset, /*sink_logits=*/Value(),
-      /*rows=*/Value(), /*row_counts=*/Value(), operands, mask,
-      op.getSoftmaxScaleAttr(), /*softcap=*/FloatAttr(),
+      RankedTensorType::get(ArrayRef(shape).drop_back(), compute),
+      op.getQuery(), op.getKey(), op.getValue(), /*bias=*/Value(), keep,
+      /*kv_lengths=*/Value(), offset, /*sink_logits=*/Value(), listed.first,
+      listed.second, operands, mask, op.getSoftmaxScaleAttr(),
+      /*softcap=*/FloatAttr(),
       BiasOrderAttr::get(b.getContext(), BiasOrder::AfterSoftcap),
       /*softmax_precision=*/TypeAttr());
   return {attention.getOutput(), attention.getLse()};
@@ -330,12 +338,11 @@ Value SpanExpander::build() {
                 math.compare(arith::CmpIPredicate::sge, index(b, 3),
                              numberOf(b, op.getStarts(), index(b, 0))));
           });
-    window = attend(op.getQuery(), keep, op.getQueryOffset(), {},
+    window = attend(/*listed=*/{}, keep, op.getQueryOffset(), {},
                     op.getWindowMask());
   }
-  Value query = gatherQuery();
   std::pair<Value, Value> spans =
-      attend(query, /*keep=*/Value(), /*offset=*/Value(),
+      attend(listRows(), /*keep=*/Value(), /*offset=*/Value(),
              {gatherBounds(begins), gatherBounds(ends)}, op.getSpanMask());
   return castTensor(b, combine(window, spans), op.getOutput().getType());
 }
