@@ -13,6 +13,8 @@ using namespace mlir::attn;
 static constexpr int64_t block = 8;
 /// Tokens that a program takes together, at most.
 static constexpr int64_t maxTokens = 64;
+/// Rows of a tile of queries, at most (unless a block has more).
+static constexpr int64_t maxRows = 512;
 /// A factor of 2 to this power is 0 in f32; sums of it stay finite.
 static constexpr double forgets = -160;
 
@@ -501,6 +503,9 @@ LinearProgram::Carried LinearProgram::visit(const Place &place,
                                             OpFoldResult end, Carried carried) {
   int64_t most =
       std::min<int64_t>(op.getChunkSize() / block * block, maxTokens);
+  // The rows of all heads of a group stand in one tile.
+  while (most > block && group * most > maxRows)
+    most = most / 2 / block * block;
   // Features that decay differently have no common scores: token by token.
   if (op.decaysByFeature())
     most = 1;

@@ -211,7 +211,7 @@ def random_linear_cases(first, count):
         writes = rng.choice([None, None, "G", "1"])
         decay = rng.choice([None, "head", "constant", "feature"])
         yield LinearCase(
-            B=rng.choice([1, 1, 2, 3]), G=heads, H=heads * rng.choice([1, 1, 2, 5]),
+            B=rng.choice([1, 1, 2, 3]), G=heads, H=heads * rng.choice([1, 1, 2, 5, 20]),
             S=rng.choice([0, 1, 2, 7, 8, 9, 40, 63, 64, 65, 130, 200]),
             D=rng.choice([1, 3, 8, 16, 20, 64]), V=rng.choice([1, 5, 16, 32, 48, 64]),
             dtype=rng.choice(["f32", "f32", "f16", "bf16", "f64"]), decay=decay,

@@ -107,3 +107,12 @@ def test_layer():
     bound = 4 * atol(*(np.abs(x) for x in heads)) / root.min() * (1 + np.abs(wanted).max())
     for path, result in mechanisms.run_all(PREFILL, "layer", q=q, k=k, v=v, gate=gate):
         mechanisms.assert_close(result["y"], wanted, bound, path)
+
+
+@pytest.mark.parametrize("length", [256, 4096])
+def test_memory_is_that_of_the_results(length):
+    """The state lives on the stack of a thread; nothing grows with the text."""
+    q, k, v = tensors(1, length)
+    model = mechanisms.attn.load(PREFILL, entry="main", attention="tiles")
+    results = model.run({"q": q, "k": k, "v": v})
+    assert model.peak_bytes <= sum(x.nbytes for x in results.values()) + 65536
