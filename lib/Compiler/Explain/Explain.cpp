@@ -3,6 +3,7 @@
 #include "Explain.h"
 #include "Table.h"
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "attn/Dialect/Attn/IR/Linear.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -105,19 +106,20 @@ static std::string placeText(Location loc) {
 
 /// Where the attention came from, and what the pass that found it noted:
 /// `attn.origin` is "softmax at 'NAME'; note; note".
-static std::pair<std::string, std::string> originOf(AttentionOp op) {
+static std::pair<std::string, std::string> originOf(Operation *op) {
   auto origin = op->getAttrOfType<StringAttr>("attn.origin");
   if (!origin)
-    return {placeText(op.getLoc()), ""};
+    return {placeText(op->getLoc()), ""};
   auto [place, note] = origin.getValue().split("; ");
   if (place.consume_front("softmax at '"))
     place.consume_back("'");
   else if (place == "softmax")
-    return {placeText(op.getLoc()), note.str()};
+    return {placeText(op->getLoc()), note.str()};
   return {place.str(), note.str()};
 }
 
-static std::string headsText(AttentionOp op) {
+template <typename Op>
+static std::string headsText(Op op) {
   std::string heads =
       sizeText(cast<ShapedType>(op.getQuery().getType()).getDimSize(1));
   std::string kvHeads =
@@ -126,7 +128,8 @@ static std::string headsText(AttentionOp op) {
 }
 
 /// "1 x 128 x 512 x 64": batch, queries, keys, width of a head.
-static std::string sizesText(AttentionOp op) {
+template <typename Op>
+static std::string sizesText(Op op) {
   auto query = cast<ShapedType>(op.getQuery().getType());
   auto key = cast<ShapedType>(op.getKey().getType());
   auto value = cast<ShapedType>(op.getValue().getType());
@@ -206,6 +209,29 @@ static Row describe(AttentionOp op, size_t number) {
           note};
 }
 
+/// A recurrence: its rule in place of a mask, and the share of all scores that
+/// exist, those of a token with its chunk.
+static Row describe(LinearAttentionOp op, size_t number) {
+  auto query = cast<ShapedType>(op.getQuery().getType());
+  auto [origin, note] = originOf(op);
+  std::string rule = op.getDecay() || op.getLogDecay() ? "gated " : "";
+  rule += op.getBeta() ? "delta rule" : "linear";
+  if (op.getWrites())
+    rule += ", writes by data";
+  int64_t length = query.getDimSize(2);
+  bool isExact = !ShapedType::isDynamic(length);
+  if (!isExact)
+    length = nominalLength;
+  double share = length ? 100.0 * op.getChunkSize() / length : 100.0;
+  std::string density = llvm::formatv("{0:F1} %", std::min(share, 100.0));
+  if (!isExact)
+    density += llvm::formatv(" at {0}", nominalLength);
+  return {op.getLoc(),
+          {std::to_string(number), origin, headsText(op), sizesText(op),
+           llvm::formatv("{0}", query.getElementType()), rule, density},
+          note};
+}
+
 /// Whether the body of `op` holds an `OpTy`, or `op` is the named form.
 template <typename OpTy, typename NamedTy>
 static bool computes(Operation *op) {
@@ -274,6 +300,8 @@ FailureOr<std::string> mlir::attn::explainModule(ModuleOp module,
   module.walk([&](Operation *op) {
     if (auto attention = dyn_cast<AttentionOp>(op))
       rows.push_back(describe(attention, rows.size()));
+    else if (auto linear = dyn_cast<LinearAttentionOp>(op))
+      rows.push_back(describe(linear, rows.size()));
     else if (isSoftmax(op))
       softmaxes.push_back(op->getLoc());
   });
