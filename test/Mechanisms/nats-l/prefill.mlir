@@ -5,7 +5,7 @@
 // RUN: attn-opt %s --convert-attn-to-tiles --canonicalize --cse | FileCheck %s
 // RUN: attn explain %s --entry main | FileCheck %s --check-prefix=EXPLAIN
 
-// EXPLAIN: gated delta rule, writes by data {{ *}} 6.2 % at 1024 {{ *}} tiles
+// EXPLAIN: gated delta rule, writes by data 6.2 % at 1024 tiles
 
 // A chunk that does not write is computed on the state, which it then gets back.
 // CHECK-LABEL: func.func @main
