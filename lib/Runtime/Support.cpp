@@ -32,6 +32,54 @@ static int64_t sizeClass(int64_t bytes) {
   return bytes <= 0 ? blockAlignment : (bytes + step - 1) / step * step;
 }
 
+namespace {
+
+/// Results that their owners gave back, few and not much in all: the next
+/// result takes one of them, whose pages the system need not clear again.
+class ReturnedBlocks {
+public:
+  /// The only one; it outlives every owner of a result.
+  static ReturnedBlocks &get() {
+    static auto *blocks = new ReturnedBlocks;
+    return *blocks;
+  }
+
+  /// A block of `bytes`, or null.
+  void *take(int64_t bytes) {
+    std::lock_guard<std::mutex> lock(mutex);
+    for (Entry &entry : entries)
+      if (entry.block && entry.bytes == bytes)
+        return std::exchange(entry, {}).block;
+    return nullptr;
+  }
+
+  /// Keeps `block` in place of the one that has been here longest.
+  void give(void *block, int64_t bytes) {
+    if (bytes < leastBytes || bytes > mostBytes) {
+      std::free(block);
+      return;
+    }
+    std::lock_guard<std::mutex> lock(mutex);
+    std::free(std::exchange(entries[next], {block, bytes}).block);
+    next = (next + 1) % std::size(entries);
+  }
+
+private:
+  struct Entry {
+    void *block = nullptr;
+    int64_t bytes = 0;
+  };
+  // The C library keeps smaller ones by itself.
+  static constexpr int64_t leastBytes = int64_t(1) << 20;
+  static constexpr int64_t mostBytes = int64_t(1) << 27;
+
+  std::mutex mutex;
+  Entry entries[2];
+  size_t next = 0;
+};
+
+} // namespace
+
 Allocator::~Allocator() {
   run = -1;
   endRun();
@@ -50,8 +98,10 @@ void *Allocator::allocate(int64_t bytes) {
     header = list.back();
     list.pop_back();
   } else {
-    header = static_cast<Header *>(
-        std::aligned_alloc(blockAlignment, size + sizeof(Header)));
+    void *block = ReturnedBlocks::get().take(size);
+    if (!block)
+      block = std::aligned_alloc(blockAlignment, size + sizeof(Header));
+    header = static_cast<Header *>(block);
     if (!header)
       return nullptr;
     held += size;
@@ -88,7 +138,7 @@ void Allocator::release(void *block) {
   Header *header = Header::of(block);
   Allocator *owner = header->owner;
   if (!owner) {
-    std::free(header);
+    ReturnedBlocks::get().give(header, header->bytes);
     return;
   }
   std::lock_guard<std::mutex> lock(owner->mutex);

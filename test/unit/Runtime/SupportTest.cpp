@@ -247,3 +247,34 @@ TEST(BFloat16, RoundsToNearestEven) {
   EXPECT_TRUE(std::isnan(static_cast<float>(
       __truncsfbf2(std::numeric_limits<float>::quiet_NaN()))));
 }
+
+TEST(Allocator, ReturnedResultServesTheNextRun) {
+  constexpr int64_t bytes = int64_t(3) << 20;
+  Allocator allocator;
+  void *result = allocator.allocate(bytes);
+  ASSERT_NE(result, nullptr);
+  allocator.disown(result);
+  void *other = allocator.allocate(bytes);
+  EXPECT_NE(other, result);
+  // The owner of the result is done with it, maybe after the module's end.
+  Allocator::release(result);
+  Allocator later;
+  EXPECT_EQ(later.allocate(bytes), result);
+  EXPECT_NE(later.allocate(bytes), result);
+}
+
+TEST(Allocator, KeepsFewReturnedResults) {
+  constexpr int64_t bytes = int64_t(5) << 20;
+  Allocator allocator;
+  void *results[4];
+  for (void *&result : results) {
+    result = allocator.allocate(bytes);
+    allocator.disown(result);
+  }
+  for (void *result : results)
+    Allocator::release(result);
+  // The two that came last.
+  void *first = allocator.allocate(bytes), *second = allocator.allocate(bytes);
+  EXPECT_TRUE(first == results[2] || first == results[3]);
+  EXPECT_TRUE(second == results[2] || second == results[3]);
+}
