@@ -9,6 +9,7 @@
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
@@ -211,6 +212,11 @@ llvm::Error Driver::lowerTo(Stage stage) {
   if (stage == Stage::Import)
     return llvm::Error::success();
   if (llvm::Error error = describe())
+    return error;
+  // Other functions would cost compile time and show in reports.
+  if (llvm::Error error = run("import", [](PassManager &pm) {
+        pm.addPass(createSymbolDCEPass());
+      }))
     return error;
   progress("recognizing attention");
   if (llvm::Error error =

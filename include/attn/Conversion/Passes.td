@@ -23,6 +23,17 @@ def ConvertAttnToTilesPass
     base 2 (arXiv:2205.14135, algorithm 1): the scale and log2(e) are folded
     into the query tile.
 
+    Some masks keep lists of key blocks that are known at run time only. After
+    the intervals come the listed blocks, each as one tile if its width is a
+    multiple of `key-step`, without the element mask where every pair is kept;
+    what an interval or an earlier list has visited is not visited again.
+    Narrower blocks and single tokens are gathered, `key-step` or `key-tile`
+    keys at a time.
+
+    With a list of rows, tiles are made of its entries: the query rows are
+    gathered, the first and last position among them bound the keys that the
+    tile visits, and a tile without entries visits none.
+
     Keys are packed once per key head into panels `[Skv / panel][D][panel]`,
     values into `[Dv / panel][Skv][panel]`, both widened to f32. With
     `bf16-pairs`, bf16 operands stay as they are, in pairs along the reduction,

@@ -11,6 +11,7 @@
 // CHECK: arith.cmpi {{.*}}%[[HEAD]]
 // CHECK: scf.for
 // EXPLAIN: per_head
+// EXPLAIN: 1 attention recognised
 
 #full = #attn.causal
 #streaming = #attn.all_of<[#attn.causal, #attn.any_of<[#attn.sink<16>, #attn.window<left = 63, right = -1>]>]>

@@ -3,9 +3,10 @@
 //
 // RUN: attn-opt %s --convert-attn-to-tiles --canonicalize --cse | FileCheck %s
 // RUN: attn explain %s --entry main | FileCheck %s --check-prefix=EXPLAIN
+// RUN: attn explain %s --entry cumulative | FileCheck %s --check-prefix=CUMULATIVE
 
 // EXPLAIN: gated linear 6.2 % at 1024 tiles
-// EXPLAIN: linear 1.6 % at 1024 tiles
+// CUMULATIVE: linear 1.6 % at 1024 tiles
 
 // One loop over whole chunks carries output and state; no scores of two chunks
 // exist: the largest product is a chunk by a chunk.
