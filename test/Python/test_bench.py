@@ -14,7 +14,7 @@ BUILD = Path(os.environ.get("ATTN_BUILD_DIR", ROOT / "build"))
 sys.path.insert(0, str(ROOT / "python"))
 
 from attn.bench import __main__ as program  # noqa: E402
-from attn.bench import cases, compare, resources, sides  # noqa: E402
+from attn.bench import cases, compare, mechanisms, resources, sides  # noqa: E402
 
 ATTENTION = [case for case in cases.CASES if case.kind == "attention"]
 
@@ -79,3 +79,20 @@ def test_difference_of_outputs(tmp_path):
 )
 def test_goals(row, good):
     assert program.good(row) is good
+
+
+@pytest.mark.parametrize("case", mechanisms.CASES, ids=lambda case: case.name)
+def test_mechanism_runs_on_a_small_size(case):
+    size = mechanisms.Size(heads=8, rows=min(case.size.rows, 256), keys=1280)
+    size = size if size.rows == 1 else mechanisms.Size(8, 256, 256)
+    text, more = case.build(size)
+    output = mechanisms.load(text, 1).run({**size.inputs(), **more})["result0"]
+    assert output.shape == (1, 8, size.rows, mechanisms.WIDTH)
+    assert np.isfinite(output).all() and np.abs(output).max() > 0
+
+
+def test_mechanism_that_misses_a_goal_is_not_good():
+    row = {"ratio": 2.0, "goal": 1.5}
+    assert mechanisms.good(row)
+    assert not mechanisms.good({**row, "goal": 2.5})
+    assert not mechanisms.good({**row, "peer_ratio": 1.0, "peer_goal": 1.1})
