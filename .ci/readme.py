@@ -26,7 +26,7 @@ def found(pattern, folder="include/attn"):
 
 def tables():
     passes = found(r'def \w+\s*:\s*Pass<"([\w-]+)"', "include/attn")
-    operations = found(r'def Attn_\w+Op\s*:\s*Attn_Op<"([\w.]+)"')
+    operations = found(r'def Attn_\w+Op\s*:\s*Attn_\w*Op<"([\w.]+)"')
     masks = found(
         r'def Attn_\w+Attr\s*:\s*Attn_Mask\w*<"\w+", "(\w+)"',
         "include/attn/Dialect/Attn/IR",
