@@ -117,8 +117,8 @@ compileJit(const char *input, const attn_compile_options &options) {
   if (!code)
     return code.takeError();
   attn_rt_module *module = attn_rt_load_symbols(
-      code->entry, driver.getMetadata().c_str(), driver.getFolder().c_str(),
-      code->release, code->owner);
+      code->entry, code->init, driver.getMetadata().c_str(),
+      driver.getFolder().c_str(), code->release, code->owner);
   if (!module)
     return compiler::failure(attn_rt_last_error());
   return module;

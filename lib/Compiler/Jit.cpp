@@ -62,6 +62,10 @@ Expected<LoadedCode> mlir::attn::compiler::loadObject(ArrayRef<char> object) {
     return entry.takeError();
   LoadedCode code;
   code.entry = entry->toPtr<void (*)(void **)>();
+  auto init = (*jit)->lookup("attn_packed_init");
+  code.init = init ? init->toPtr<void (*)(void **)>() : nullptr;
+  if (!init)
+    consumeError(init.takeError());
   code.owner = jit->release();
   code.release = [](void *owner) { delete static_cast<orc::LLJIT *>(owner); };
   return code;

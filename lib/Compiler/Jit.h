@@ -11,6 +11,7 @@ namespace mlir::attn::compiler {
 /// Code in memory; `release(owner)` frees it.
 struct LoadedCode {
   void (*entry)(void **);
+  void (*init)(void **); ///< null if the module needs none
   void (*release)(void *);
   void *owner;
 };

@@ -107,8 +107,18 @@ std::string mlir::attn::compiler::describeWeights(ModuleOp module) {
           {"file", weight.getAs<StringAttr>("file").getValue().str()},
           {"offset", weight.getAs<IntegerAttr>("offset").getInt()}});
     }
+  llvm::json::Array prepared;
+  if (auto types = module->getAttrOfType<ArrayAttr>("attn.prepared"))
+    for (auto type : types.getAsValueRange<TypeAttr>()) {
+      auto tensor = cast<RankedTensorType>(type);
+      llvm::json::Array shape(tensor.getShape());
+      prepared.push_back(
+          llvm::json::Object{{"dtype", dtypeName(tensor.getElementType())},
+                             {"shape", std::move(shape)}});
+    }
   std::string text;
   llvm::raw_string_ostream(text)
-      << "\"weights\":" << llvm::json::Value(std::move(weights));
+      << "\"weights\":" << llvm::json::Value(std::move(weights))
+      << ",\"prepared\":" << llvm::json::Value(std::move(prepared));
   return text;
 }

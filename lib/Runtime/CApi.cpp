@@ -71,14 +71,15 @@ static void checkProcessor(const Metadata &metadata) {
 
 static std::unique_ptr<attn_rt_module>
 makeModule(std::unique_ptr<CodeHandle> code, void (*entry)(void **),
-           const std::string &text, const std::string &folder) {
+           void (*init)(void **), const std::string &text,
+           const std::string &folder) {
   // The recorded folder is only known after parsing; parsing twice is cheap.
   Metadata metadata = parseMetadata(text);
   checkProcessor(metadata);
   std::vector<std::string> folders = {folder};
   if (!metadata.folder.empty() && metadata.folder != folder)
     folders.push_back(metadata.folder);
-  return std::make_unique<attn_rt_module>(std::move(code), entry, text,
+  return std::make_unique<attn_rt_module>(std::move(code), entry, init, text,
                                           folders);
 }
 
@@ -95,22 +96,26 @@ attn_rt_module *attn_rt_load(const char *path) {
         [](void *handle) { dlclose(handle); }, library);
     auto entry = reinterpret_cast<void (*)(void **)>(
         findSymbol(library, "attn_packed_main", path));
+    auto init =
+        reinterpret_cast<void (*)(void **)>(dlsym(library, "attn_packed_init"));
     auto *text =
         static_cast<const char *>(findSymbol(library, "attn_metadata", path));
-    return makeModule(std::move(code), entry, text,
+    return makeModule(std::move(code), entry, init, text,
                       std::filesystem::absolute(path).parent_path().string())
         .release();
   });
 }
 
 attn_rt_module *attn_rt_load_symbols(void (*entry)(void **),
+                                     void (*init)(void **),
                                      const char *metadata, const char *folder,
                                      void (*release)(void *), void *owner) {
   return guarded<attn_rt_module *>(nullptr, [&]() -> attn_rt_module * {
     auto code = std::make_unique<CodeHandle>(release, owner);
     if (!entry || !metadata)
       fail("attn_rt_load_symbols needs an entry and metadata");
-    return makeModule(std::move(code), entry, metadata, folder ? folder : ".")
+    return makeModule(std::move(code), entry, init, metadata,
+                      folder ? folder : ".")
         .release();
   });
 }

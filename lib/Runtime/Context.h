@@ -21,6 +21,8 @@ public:
   void *allocate(int64_t bytes);
   /// A block that lives as long as this allocator.
   void *allocatePersistent(int64_t bytes);
+  /// Lets a live block of this allocator outlive its runs.
+  void keep(void *block);
   /// Frees a block of any allocator, or a disowned one; null does nothing.
   static void release(void *block);
 

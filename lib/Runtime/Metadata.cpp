@@ -42,6 +42,16 @@ static TensorSpec readTensor(const json &entry, const std::string &where) {
   return spec;
 }
 
+static int64_t countBytes(int32_t dtype, const std::vector<int64_t> &shape,
+                          const std::string &where) {
+  int64_t elementSize = dataTypeSize(dtype);
+  std::optional<int64_t> count = numElements(
+      shape.data(), static_cast<int32_t>(shape.size()), elementSize);
+  if (!count)
+    fail(where, ": bad shape");
+  return *count * elementSize;
+}
+
 static WeightSpec readWeight(const json &entry, const std::string &where) {
   WeightSpec spec;
   spec.name = entry.at("name").get<std::string>();
@@ -49,12 +59,17 @@ static WeightSpec readWeight(const json &entry, const std::string &where) {
   spec.shape = entry.at("shape").get<std::vector<int64_t>>();
   spec.file = entry.at("file").get<std::string>();
   spec.offset = entry.at("offset").get<int64_t>();
-  int64_t elementSize = dataTypeSize(spec.dtype);
-  std::optional<int64_t> count = numElements(
-      spec.shape.data(), static_cast<int32_t>(spec.shape.size()), elementSize);
-  if (!count || spec.offset < 0)
-    fail(where, ": bad shape or offset");
-  spec.bytes = *count * elementSize;
+  if (spec.offset < 0)
+    fail(where, ": offset ", spec.offset, " is negative");
+  spec.bytes = countBytes(spec.dtype, spec.shape, where);
+  return spec;
+}
+
+static PreparedSpec readPrepared(const json &entry, const std::string &where) {
+  PreparedSpec spec;
+  spec.dtype = readDataType(entry, where);
+  spec.shape = entry.at("shape").get<std::vector<int64_t>>();
+  spec.bytes = countBytes(spec.dtype, spec.shape, where);
   return spec;
 }
 
@@ -82,6 +97,7 @@ Metadata attn::rt::parseMetadata(const std::string &text) {
     readAll("inputs", result.inputs, readTensor);
     readAll("outputs", result.outputs, readTensor);
     readAll("weights", result.weights, readWeight);
+    readAll("prepared", result.prepared, readPrepared);
     readAll("files", result.files, [](const json &entry, const std::string &) {
       return FileSpec{entry.at("name").get<std::string>(),
                       entry.at("size").get<int64_t>()};

@@ -37,11 +37,19 @@ struct FileSpec {
   int64_t size = 0;
 };
 
+/// A tensor that the module computes from its weights when it is loaded.
+struct PreparedSpec {
+  int32_t dtype = 0;
+  std::vector<int64_t> shape;
+  int64_t bytes = 0;
+};
+
 struct Metadata {
   std::string producer, target;
   std::string folder; ///< where the weight files were at compile time
   std::vector<TensorSpec> inputs, outputs;
   std::vector<WeightSpec> weights;
+  std::vector<PreparedSpec> prepared;
   std::vector<FileSpec> files;
 };
 

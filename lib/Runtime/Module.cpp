@@ -9,7 +9,8 @@
 using namespace attn::rt;
 
 attn_rt_module::attn_rt_module(std::unique_ptr<CodeHandle> handle,
-                               void (*entry)(void **), std::string text,
+                               void (*entry)(void **), void (*init)(void **),
+                               std::string text,
                                const std::vector<std::string> &folders)
     : code(std::move(handle)), entry(entry), metadataText(std::move(text)),
       metadata(parseMetadata(metadataText)), files(metadata, folders) {
@@ -20,6 +21,8 @@ attn_rt_module::attn_rt_module(std::unique_ptr<CodeHandle> handle,
     weight.alignment = dataTypeSize(metadata.weights[i].dtype);
     context.weights.push_back(weight);
   }
+  if (!metadata.prepared.empty())
+    prepare(init);
 }
 
 attn_rt_module::~attn_rt_module() {
@@ -131,6 +134,59 @@ static bool callEntry(void (*entry)(void **), void **arguments,
   return true;
 }
 
+namespace {
+/// Whatever happens in its scope, the run's blocks go back.
+struct EndRun {
+  Allocator &allocator;
+  ~EndRun() { allocator.endRun(); }
+};
+} // namespace
+
+void attn_rt_module::prepare(void (*init)(void **)) {
+  if (!init)
+    fail("the module has prepared tensors but no function 'attn_packed_init'; "
+         "compile it again");
+  size_t numWords = 0;
+  for (const PreparedSpec &spec : metadata.prepared)
+    numWords += Descriptor::numWords(static_cast<int32_t>(spec.shape.size()));
+  std::vector<int64_t> words(numWords);
+  void *arguments[] = {words.data()};
+  ContextScope scope(context);
+  EndRun endRun{context.allocator};
+  if (!callEntry(init, arguments, context))
+    throw Error(context.failure);
+  int64_t *next = words.data();
+  std::vector<Weight> prepared;
+  for (const PreparedSpec &spec : metadata.prepared) {
+    Descriptor descriptor(next);
+    auto rank = static_cast<int32_t>(spec.shape.size());
+    next += Descriptor::numWords(rank);
+    Weight weight;
+    weight.bytes = spec.bytes;
+    void *block = descriptor.allocated();
+    if (descriptor.offset() == 0 && descriptor.aligned() == block &&
+        isContiguous(spec.shape.data(), descriptor.strides(rank), rank) &&
+        context.allocator.owns(block)) {
+      context.allocator.keep(block);
+    } else { // a view, or the block of another result
+      int64_t elementSize = dataTypeSize(spec.dtype);
+      block = context.allocator.allocatePersistent(spec.bytes);
+      if (!block)
+        fail("out of memory: a prepared tensor of ", spec.bytes,
+             " bytes does not fit");
+      if (spec.bytes)
+        copyStrided(static_cast<char *>(block),
+                    descriptor.aligned() + descriptor.offset() * elementSize,
+                    spec.shape.data(), descriptor.strides(rank), rank,
+                    elementSize);
+    }
+    weight.address = static_cast<const char *>(block);
+    prepared.push_back(weight);
+  }
+  context.weights.insert(context.weights.end(), prepared.begin(),
+                         prepared.end());
+}
+
 /// Generated code may rely on the alignment of elements, and on bools of 0 or
 /// 1. Copies tensors where that does not hold.
 static void normalizeInput(attn_rt_tensor &tensor,
@@ -183,11 +239,7 @@ void attn_rt_module::run(const char *const *names, const attn_rt_tensor *inputs,
   std::lock_guard<std::mutex> lock(runMutex);
   ContextScope scope(context);
   context.failure.clear();
-  // Whatever happens below, the run's blocks go back.
-  struct EndRun {
-    Allocator &allocator;
-    ~EndRun() { allocator.endRun(); }
-  } endRun{context.allocator};
+  EndRun endRun{context.allocator};
   if (!callEntry(entry, arguments.data(), context))
     throw Error(context.failure);
   next = words.data();

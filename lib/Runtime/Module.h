@@ -43,12 +43,16 @@ std::vector<attn_rt_tensor> bindInputs(const std::vector<TensorSpec> &specs,
 
 struct attn_rt_module {
   attn_rt_module(std::unique_ptr<attn::rt::CodeHandle> code,
-                 void (*entry)(void **), std::string metadataText,
+                 void (*entry)(void **), void (*init)(void **),
+                 std::string metadataText,
                  const std::vector<std::string> &folders);
   ~attn_rt_module();
 
   void run(const char *const *names, const attn_rt_tensor *inputs,
            int32_t numInputs, attn_rt_tensor *outputs);
+
+  /// Computes what depends on weights only; throws Error.
+  void prepare(void (*init)(void **));
 
   // The code goes last: destructors of the rest may still need it.
   std::unique_ptr<attn::rt::CodeHandle> code;

@@ -126,6 +126,13 @@ void *Allocator::allocatePersistent(int64_t bytes) {
   return block;
 }
 
+void Allocator::keep(void *block) {
+  std::lock_guard<std::mutex> lock(mutex);
+  Header *header = Header::of(block);
+  unlink(header);
+  persistent.push_back(header);
+}
+
 void Allocator::unlink(Header *header) {
   (header->previous ? header->previous->next : live) = header->next;
   if (header->next)

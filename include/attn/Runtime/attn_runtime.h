@@ -62,11 +62,14 @@ const char *attn_rt_version(void);
    beside it, then in the folder where they were at compile time. */
 attn_rt_module *attn_rt_load(const char *path);
 
-/* Makes a module of code that is already in memory. `metadata` is the JSON
-   text of a library's `attn_metadata`; `folder` holds the weight files.
-   `release(owner)` is called once when the module is unloaded, and also when
-   this function fails; it may be NULL. */
+/* Makes a module of code that is already in memory. `init` computes what
+   depends on weights only and is called once, here; NULL where the metadata
+   lists no prepared tensors. `metadata` is the JSON text of a library's
+   `attn_metadata`; `folder` holds the weight files. `release(owner)` is called
+   once when the module is unloaded, and also when this function fails; it may
+   be NULL. */
 attn_rt_module *attn_rt_load_symbols(void (*entry)(void **),
+                                     void (*init)(void **),
                                      const char *metadata, const char *folder,
                                      void (*release)(void *), void *owner);
 

@@ -26,13 +26,40 @@ struct AttnEmitEntryPass final
     }
   }
 
+  /// Adds `void packed(void **arguments)`, which calls `name`.
+  void emitPacked(OpBuilder &builder, StringRef name, StringRef packedName) {
+    ModuleOp module = getOperation();
+    builder.setInsertionPointToEnd(module.getBody());
+    Location loc = module.getLoc();
+    auto pointer = LLVM::LLVMPointerType::get(&getContext());
+    auto voidType = LLVM::LLVMVoidType::get(&getContext());
+    auto packed = LLVM::LLVMFuncOp::create(
+        builder, loc, packedName,
+        LLVM::LLVMFunctionType::get(voidType, {pointer}));
+    Block *block = packed.addEntryBlock(builder);
+    builder.setInsertionPointToStart(block);
+    // The wrapper's first argument is the place of the results, if any.
+    auto original = module.lookupSymbol<LLVM::LLVMFuncOp>(name);
+    auto wrapper =
+        module.lookupSymbol<LLVM::LLVMFuncOp>(("_mlir_ciface_" + name).str());
+    bool hasResults =
+        !isa<LLVM::LLVMVoidType>(original.getFunctionType().getReturnType());
+    SmallVector<Value> arguments;
+    for (unsigned i = 0; i < wrapper.getNumArguments(); ++i) {
+      Value slot = LLVM::GEPOp::create(
+          builder, loc, pointer, pointer, block->getArgument(0),
+          ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(hasResults ? i : i + 1)});
+      arguments.push_back(LLVM::LoadOp::create(builder, loc, pointer, slot));
+    }
+    LLVM::CallOp::create(builder, loc, wrapper, arguments);
+    LLVM::ReturnOp::create(builder, loc, ValueRange());
+  }
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     rename("_mlir_memref_to_llvm_alloc", "attn_rt_alloc");
     rename("_mlir_memref_to_llvm_free", "attn_rt_free");
-    auto target =
-        module.lookupSymbol<LLVM::LLVMFuncOp>("_mlir_ciface_" + entry);
-    if (!target) {
+    if (!module.lookupSymbol("_mlir_ciface_" + entry)) {
       module.emitError("the entry function '")
           << entry << "' has no C wrapper; it must be public and work on "
           << "tensors";
@@ -42,33 +69,15 @@ struct AttnEmitEntryPass final
       if (!function.isExternal())
         function.setLinkage(LLVM::Linkage::Internal);
 
-    // void attn_packed_main(void **arguments)
     OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
-    Location loc = module.getLoc();
-    auto pointer = LLVM::LLVMPointerType::get(&getContext());
-    auto voidType = LLVM::LLVMVoidType::get(&getContext());
-    auto packed = LLVM::LLVMFuncOp::create(
-        builder, loc, "attn_packed_main",
-        LLVM::LLVMFunctionType::get(voidType, {pointer}));
-    Block *block = packed.addEntryBlock(builder);
-    builder.setInsertionPointToStart(block);
-    // The wrapper's first argument is the place of the results, if any.
-    auto original = module.lookupSymbol<LLVM::LLVMFuncOp>(entry);
-    bool hasResults =
-        !isa<LLVM::LLVMVoidType>(original.getFunctionType().getReturnType());
-    SmallVector<Value> arguments;
-    for (unsigned i = 0; i < target.getNumArguments(); ++i) {
-      Value slot = LLVM::GEPOp::create(
-          builder, loc, pointer, pointer, block->getArgument(0),
-          ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(hasResults ? i : i + 1)});
-      arguments.push_back(LLVM::LoadOp::create(builder, loc, pointer, slot));
-    }
-    LLVM::CallOp::create(builder, loc, target, arguments);
-    LLVM::ReturnOp::create(builder, loc, ValueRange());
+    emitPacked(builder, entry, "attn_packed_main");
+    if (module.lookupSymbol(initName))
+      emitPacked(builder, initName, "attn_packed_init");
 
     builder.setInsertionPointToEnd(module.getBody());
     std::string text = metadata;
     text.push_back('\0');
+    Location loc = module.getLoc();
     auto type = LLVM::LLVMArrayType::get(builder.getI8Type(), text.size());
     LLVM::GlobalOp::create(builder, loc, type, /*isConstant=*/true,
                            LLVM::Linkage::External, "attn_metadata",

@@ -17,7 +17,7 @@ bool mlir::attn::isModelConstant(Value value) {
   Operation *op = value.getDefiningOp();
   while (isReshape(op))
     op = op->getOperand(0).getDefiningOp();
-  return isa_and_nonnull<rt::WeightOp, arith::ConstantOp>(op);
+  return isa_and_nonnull<rt::WeightOp, rt::PreparedOp, arith::ConstantOp>(op);
 }
 
 bool mlir::attn::isElementwise(linalg::GenericOp op) {

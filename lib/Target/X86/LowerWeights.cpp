@@ -14,6 +14,20 @@ namespace {
 
 struct AttnLowerWeightsPass final
     : impl::AttnLowerWeightsPassBase<AttnLowerWeightsPass> {
+  /// Reads the result of `op` from the buffer `number`.
+  static void replace(OpBuilder &builder, Operation *op, int64_t number) {
+    auto tensor = cast<RankedTensorType>(op->getResult(0).getType());
+    auto buffer = rt::WeightBufferOp::create(
+        builder, op->getLoc(),
+        MemRefType::get(tensor.getShape(), tensor.getElementType()),
+        builder.getI64IntegerAttr(number));
+    // Without 'writable', bufferization never writes to the buffer.
+    Value result = bufferization::ToTensorOp::create(
+        builder, op->getLoc(), tensor, buffer, /*restrict=*/true);
+    op->replaceAllUsesWith(ValueRange{result});
+    op->erase();
+  }
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     Builder attributes(&getContext());
@@ -33,15 +47,13 @@ struct AttnLowerWeightsPass final
       if (isNew)
         table.push_back(entry);
       OpBuilder builder(op);
-      auto buffer = rt::WeightBufferOp::create(
-          builder, op.getLoc(),
-          MemRefType::get(tensor.getShape(), tensor.getElementType()),
-          builder.getI64IntegerAttr(it->second));
-      // Without 'writable', bufferization never writes to the mapping.
-      Value result = bufferization::ToTensorOp::create(
-          builder, op.getLoc(), tensor, buffer, /*restrict=*/true);
-      op.replaceAllUsesWith(result);
-      op.erase();
+      replace(builder, op, it->second);
+    }
+    SmallVector<rt::PreparedOp> prepared;
+    module.walk([&](rt::PreparedOp op) { prepared.push_back(op); });
+    for (rt::PreparedOp op : prepared) {
+      OpBuilder builder(op);
+      replace(builder, op, static_cast<int64_t>(table.size() + op.getIndex()));
     }
     module->setAttr("attn.weights", attributes.getArrayAttr(table));
   }

@@ -33,12 +33,17 @@ void mlir::attn::buildX86TensorPipeline(OpPassManager &pm,
   // when a bias and an activation are one operation.
   function.addPass(createAttnFormMatmulsPass());
   function.addPass(createAttnFormConvolutionsPass());
-  function.addPass(createLinalgElementwiseOpFusionPass());
-  function.addPass(createAttnFormMatmulsPass());
-  function.addPass(createAttnFormConvolutionsPass());
-  function.addPass(createAttnDropUnitDimsPass());
-  function.addPass(createCanonicalizerPass());
-  function.addPass(createCSEPass());
+  // Products have taken transposes of weights in; fusion would move what is
+  // left of the work on weights to where it is used.
+  pm.addPass(createAttnHoistWeightsPass());
+  OpPassManager &fused = pm.nest<func::FuncOp>();
+  fused.addPass(createCanonicalizerPass());
+  fused.addPass(createLinalgElementwiseOpFusionPass());
+  fused.addPass(createAttnFormMatmulsPass());
+  fused.addPass(createAttnFormConvolutionsPass());
+  fused.addPass(createAttnDropUnitDimsPass());
+  fused.addPass(createCanonicalizerPass());
+  fused.addPass(createCSEPass());
   pm.addPass(createAttnLowerWeightsPass());
   // Tile programs last: their slices must stay as they are until they are
   // buffers. What the tiles decline takes the plain road.

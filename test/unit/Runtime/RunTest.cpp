@@ -3,11 +3,14 @@
 #include "Context.h"
 #include "attn/Runtime/attn_runtime.h"
 #include "gtest/gtest.h"
+#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -76,9 +79,10 @@ attn_rt_tensor tensor(void *data, int32_t dtype, std::vector<int64_t> shape) {
 
 struct Module {
   explicit Module(void (*entry)(void **), const std::string &metadata,
-                  const std::string &folder = ".")
-      : handle(attn_rt_load_symbols(entry, metadata.c_str(), folder.c_str(),
-                                    nullptr, nullptr)) {}
+                  const std::string &folder = ".",
+                  void (*init)(void **) = nullptr)
+      : handle(attn_rt_load_symbols(entry, init, metadata.c_str(),
+                                    folder.c_str(), nullptr, nullptr)) {}
   ~Module() {
     if (handle)
       attn_rt_unload(handle);
@@ -224,13 +228,14 @@ TEST(Load, MalformedMetadata) {
 TEST(Load, ReleasesTheOwnerOnce) {
   int released = 0;
   auto release = [](void *owner) { ++*static_cast<int *>(owner); };
-  attn_rt_module *module =
-      attn_rt_load_symbols(doubleEntry, oneInput, ".", release, &released);
+  attn_rt_module *module = attn_rt_load_symbols(doubleEntry, nullptr, oneInput,
+                                                ".", release, &released);
   EXPECT_EQ(released, 0);
   attn_rt_unload(module);
   EXPECT_EQ(released, 1);
-  EXPECT_EQ(attn_rt_load_symbols(doubleEntry, "{", ".", release, &released),
-            nullptr);
+  EXPECT_EQ(
+      attn_rt_load_symbols(doubleEntry, nullptr, "{", ".", release, &released),
+      nullptr);
   EXPECT_EQ(released, 2);
 }
 
@@ -302,6 +307,67 @@ TEST(Load, BadPaths) {
   folder.write("text.so", "no library");
   EXPECT_EQ(attn_rt_load((folder.path / "text.so").c_str()), nullptr);
   EXPECT_NE(std::string(attn_rt_last_error()).find("text.so"),
+            std::string::npos);
+}
+
+/// Two prepared tensors: a block of its own, and a view of that block.
+std::atomic<int> numPreparations;
+void prepareEntry(void **arguments) {
+  ++numPreparations;
+  auto *results = static_cast<MemRef<2> *>(arguments[0]);
+  auto *data = static_cast<float *>(attn_rt_alloc(512 * sizeof(float)));
+  std::iota(data, data + 512, 0.0f);
+  results[0] = {data, reinterpret_cast<char *>(data), 0, {1, 512}, {512, 1}};
+  results[1] = {data, reinterpret_cast<char *>(data), 3, {2, 2}, {1, 2}};
+}
+
+/// Elements 511 of the first and 2 of the second prepared tensor.
+void preparedEntry(void **arguments) {
+  auto &result = *static_cast<MemRef<2> *>(arguments[0]);
+  auto *data = static_cast<float *>(attn_rt_alloc(2 * sizeof(float)));
+  data[0] = static_cast<float *>(attn_rt_weight(0))[511];
+  data[1] = static_cast<float *>(attn_rt_weight(1))[2];
+  result = {data, reinterpret_cast<char *>(data), 0, {1, 2}, {2, 1}};
+}
+
+const char *twoPrepared = R"({"format":1,"inputs":[],
+  "outputs":[{"name":"b","dtype":"float32","shape":[1,2]}],
+  "prepared":[{"dtype":"float32","shape":[1,512]},
+              {"dtype":"float32","shape":[2,2]}]})";
+
+TEST(Prepared, IsComputedOnceAndServesAllRuns) {
+  numPreparations = 0;
+  Module module(preparedEntry, twoPrepared, ".", prepareEntry);
+  ASSERT_TRUE(module.handle) << attn_rt_last_error();
+  EXPECT_GE(attn_rt_peak_bytes(module.handle), 512 * 4 + 16);
+  std::atomic<int> numWrong = 0;
+  auto work = [&] {
+    for (int i = 0; i < 50; ++i) {
+      attn_rt_tensor output;
+      if (attn_rt_run(module.handle, nullptr, nullptr, 0, &output) != 0) {
+        ++numWrong;
+        continue;
+      }
+      auto *values = static_cast<float *>(output.data);
+      // Row 1, column 0 of the view is one element after its begin.
+      numWrong += values[0] != 511 || values[1] != 4;
+      attn_rt_tensor_free(&output);
+    }
+  };
+  std::thread other(work);
+  work();
+  other.join();
+  EXPECT_EQ(numWrong, 0);
+  EXPECT_EQ(numPreparations, 1);
+}
+
+TEST(Prepared, FailureFailsTheLoad) {
+  Module failing(preparedEntry, twoPrepared, ".", failEntry);
+  EXPECT_EQ(failing.handle, nullptr);
+  EXPECT_STREQ(attn_rt_last_error(), "sizes 3 and 4 cannot be broadcast");
+  Module missing(preparedEntry, twoPrepared);
+  EXPECT_EQ(missing.handle, nullptr);
+  EXPECT_NE(std::string(attn_rt_last_error()).find("attn_packed_init"),
             std::string::npos);
 }
 

@@ -8,6 +8,9 @@
 #include "mlir/Pass/Pass.h"
 
 namespace mlir::attn {
+/// The function that computes what depends on weights only.
+inline constexpr llvm::StringLiteral initName = "attn_init";
+
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "attn/Target/X86/Passes.h.inc"

@@ -130,12 +130,46 @@ def AttnSeparateFillsPass
   ];
 }
 
+def AttnHoistWeightsPass : Pass<"attn-hoist-weights", "::mlir::ModuleOp"> {
+  let summary = "compute what depends on weights only once";
+  let description = [{
+    Pre:  tensors, after `attn-form-matmuls` and before elementwise fusion and
+          `attn-lower-weights`.
+    Post: public functions have no computation on weights and constants alone,
+          such as dequantization, casts and transposes, except for views,
+          repetition of elements, and single numbers. Its results are
+          `attn_rt.prepared`, and a new function `attn_init` computes them.
+
+    ```mlir
+    func.func @main(%x: tensor<4x64xf32>) -> tensor<4x64xf32> {
+      %w = attn_rt.weight "w" from "w.bin" at 0 : tensor<64x64xf16>
+      %e = tensor.empty() : tensor<64x64xf32>
+      %wide = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>],
+                              iterator_types = ["parallel", "parallel"]}
+          ins(%w : tensor<64x64xf16>) outs(%e : tensor<64x64xf32>) {
+      ^bb0(%in: f16, %out: f32):
+        %f = arith.extf %in : f16 to f32
+        linalg.yield %f : f32
+      } -> tensor<64x64xf32>
+      %o = tensor.empty() : tensor<4x64xf32>
+      %y = attn_rt.matmul none ins(%x, %wide : tensor<4x64xf32>, tensor<64x64xf32>)
+        outs(%o : tensor<4x64xf32>) -> tensor<4x64xf32>
+      return %y : tensor<4x64xf32>
+    }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::func::FuncDialect", "::mlir::attn::rt::AttnRTDialect"
+  ];
+}
+
 def AttnLowerWeightsPass : Pass<"attn-lower-weights", "::mlir::ModuleOp"> {
   let summary = "number the weights and read them through the runtime";
   let description = [{
     Pre:  `attn_rt.weight` on tensors, before bufferization.
     Post: each distinct weight has an entry in the module's attribute
           `attn.weights`, in order of the numbers in `attn_rt.weight_buffer`.
+          The tensors of `attn_rt.prepared` have the numbers after these.
   }];
   let dependentDialects = [
     "::mlir::bufferization::BufferizationDialect",
@@ -201,7 +235,8 @@ def AttnEmitEntryPass : Pass<"attn-emit-entry", "::mlir::ModuleOp"> {
   let summary = "add the entry point that the runtime calls";
   let description = [{
     Pre:  the `llvm` dialect, with the C wrapper of the entry function.
-    Post: a function `attn_packed_main(void **)`, the JSON text
+    Post: a function `attn_packed_main(void **)`, another one
+          `attn_packed_init` if there is `attn_init`, the JSON text
           `attn_metadata`, and memory through `attn_rt_alloc` and
           `attn_rt_free`. Everything else is internal.
   }];

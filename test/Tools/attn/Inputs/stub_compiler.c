@@ -63,7 +63,7 @@ attn_rt_module *attn_compile_jit(const char *input,
                                  const attn_compile_options *options) {
   if (!obey(input, options))
     return NULL;
-  return attn_rt_load_symbols(doubleAll, metadata, ".", NULL, NULL);
+  return attn_rt_load_symbols(doubleAll, NULL, metadata, ".", NULL, NULL);
 }
 
 int attn_compile_file(const char *input, const char *output,

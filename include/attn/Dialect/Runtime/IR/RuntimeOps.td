@@ -47,7 +47,7 @@ def AttnRT_WeightBufferOp : AttnRT_Op<"weight_buffer", [Pure]> {
   let summary = "the mapped bytes of a weight";
   let description = [{
     The weight with number `index` in the module's table, as a read-only
-    buffer in row-major order.
+    buffer in row-major order. Prepared tensors follow the weights.
 
     Example:
     ```mlir
@@ -56,6 +56,23 @@ def AttnRT_WeightBufferOp : AttnRT_Op<"weight_buffer", [Pure]> {
   }];
   let arguments = (ins I64Attr:$index);
   let results = (outs AnyStaticShapeMemRef:$result);
+  let assemblyFormat = "custom<Offset>($index) attr-dict `:` type($result)";
+}
+
+def AttnRT_PreparedOp : AttnRT_Op<"prepared", [Pure]> {
+  let summary = "a tensor that is computed once for a loaded module";
+  let description = [{
+    Result `index` of the module's function `attn_init`, which depends on
+    weights and constants only. The runtime calls that function when it loads
+    the module and keeps its results until it unloads it.
+
+    Example:
+    ```mlir
+    %w = attn_rt.prepared 0 : tensor<384x384xf32>
+    ```
+  }];
+  let arguments = (ins I64Attr:$index);
+  let results = (outs AnyStaticShapeTensor:$result);
   let assemblyFormat = "custom<Offset>($index) attr-dict `:` type($result)";
 }
 
