@@ -19,6 +19,33 @@ func.func @main(%a: tensor<?x3x{0}> {{attn.name = "a", attn.dims = ["batch", ""]
   return %r : tensor<?x3x{0}>
 }}
 """
+# A product with widened weights, which may be packed, and a sum with doubled
+# ones, which are read as they are.
+PREPARED = """
+#id = affine_map<(i, j) -> (i, j)>
+func.func @main(%x: tensor<?x64xf32> {attn.name = "x", attn.dims = ["batch", ""]})
+    -> (tensor<?x32xf32> {attn.name = "y", attn.dims = ["batch", ""]},
+        tensor<64x32xf32> {attn.name = "twice"}) {
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant 0.0 : f32
+  %w = attn_rt.weight "w" from "w.bin" at 0 : tensor<64x32xi8>
+  %e = tensor.empty() : tensor<64x32xf32>
+  %wide = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%w : tensor<64x32xi8>) outs(%e : tensor<64x32xf32>) {
+  ^bb0(%in: i8, %out: f32):
+    %f = arith.sitofp %in : i8 to f32
+    linalg.yield %f : f32
+  } -> tensor<64x32xf32>
+  %twice = linalg.add ins(%wide, %wide : tensor<64x32xf32>, tensor<64x32xf32>)
+    outs(%e : tensor<64x32xf32>) -> tensor<64x32xf32>
+  %n = tensor.dim %x, %c0 : tensor<?x64xf32>
+  %o = tensor.empty(%n) : tensor<?x32xf32>
+  %z = linalg.fill ins(%zero : f32) outs(%o : tensor<?x32xf32>) -> tensor<?x32xf32>
+  %y = linalg.matmul ins(%x, %wide : tensor<?x64xf32>, tensor<64x32xf32>)
+    outs(%z : tensor<?x32xf32>) -> tensor<?x32xf32>
+  return %y, %twice : tensor<?x32xf32>, tensor<64x32xf32>
+}
+"""
 TYPES = {
     "f32": np.float32, "f64": np.float64, "f16": np.float16, "i64": np.int64, "i32": np.int32,
     "i8": np.int8,
@@ -55,6 +82,26 @@ def test_types_in_memory_and_as_library(write, tmp_path, element):
         assert total.dtype == a.dtype
         np.testing.assert_array_equal(total, a + b)
         assert model.run(a=a[:0], b=b)["sum"].shape == (0, 3)
+
+
+def test_prepared_weights_serve_all_runs(tmp_path):
+    source, library = tmp_path / "model.mlir", tmp_path / "model.so"
+    source.write_text(PREPARED)
+    random = np.random.default_rng(0)
+    weights = random.integers(-128, 128, (64, 32), np.int8)
+    weights.tofile(tmp_path / "w.bin")
+    attn.compile(source, library)
+    assert b"attn_packed_init" in library.read_bytes()
+    for model in (attn.load(source), attn.load(library)):
+        for batch in (5, 5, 1, 5, 0, 9):
+            # Sums of at most 64 products of 7 bits and 4 bits are exact.
+            x = random.integers(-8, 8, (batch, 64)).astype(np.float32)
+            results = [model.run(x=x) for _ in range(3)]
+            for result in results:
+                np.testing.assert_array_equal(result["y"], x @ weights.astype(np.float32))
+                np.testing.assert_array_equal(result["twice"], 2 * weights.astype(np.float32))
+                # Results are the caller's: changes never reach the next run.
+                result["twice"][:] = 7
 
 
 def test_bfloat16(write):
