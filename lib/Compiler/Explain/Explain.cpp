@@ -167,12 +167,14 @@ static std::string maskText(AttentionOp op) {
     parts.push_back("bias " + shapeText(bias.getType()));
   if (op.getSinkLogits())
     parts.push_back("sink logits");
+  if (Value rows = op.getRows())
+    parts.push_back("rows " + shapeText(rows.getType()));
   return parts.empty() ? "none" : llvm::join(parts, " + ");
 }
 
 /// Share of the scores that count, as far as the module alone tells.
 static std::string densityText(AttentionOp op) {
-  bool isByData = op.getKvLengths() || op.getKeep();
+  bool isByData = op.getKvLengths() || op.getKeep() || op.getRows();
   auto mask = op.getMaskAttr();
   if (!mask)
     return isByData ? "by data" : "100 %";
