@@ -86,6 +86,23 @@ def test_published_window_that_holds_all_is_attention():
         mechanisms.assert_close(result["o"], wanted, atol(90), path)
 
 
+def test_published_configuration():
+    """Beyond the window: the last rows of a text with three anchors."""
+    length, rows = 2200, slice(2140, 2200)
+    data, offsets = tensors(1, length), table(65, length, 0.55)
+    np.testing.assert_array_equal(offsets, [2033, 2089, 2147])
+    starts = np.zeros(1, np.int64)
+    wanted, anchors = oracle.attention(
+        data["q1"][:, :, rows], data["q2"][:, :, rows], data["k"], data["v"], offsets,
+        2032, 3, 3.0, 1.0, 0.55, starts,
+    )
+    for path, result in mechanisms.run_all(
+        PREFILL, "published", **data, offsets=offsets, starts=starts
+    ):
+        np.testing.assert_array_equal(result["anchors"][:, :, rows], anchors, err_msg=path)
+        mechanisms.assert_close(result["o"][:, :, rows], wanted, atol(length), path)
+
+
 @pytest.mark.parametrize("batch, past", [(1, 0), (2, 14), (1, 15), (2, 149), (1, 700)])
 def test_decode(batch, past):
     data, starts = tensors(batch, past + 1), np.arange(batch)
