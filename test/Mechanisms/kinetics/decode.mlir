@@ -47,8 +47,7 @@ func.func private @scores(%q: tensor<?x4x1x16xf32>, %means: tensor<?x2x?x16xf32>
 // CHECK-NOT: attn.pool
 // CHECK: attn.top_k
 // CHECK: scf.forall
-// CHECK: scf.for
-// CHECK: tensor.extract_slice {{.*}} : tensor<?x2x?x16xf32> to
+// CHECK: scf.for {{.*}} -> (tensor<{{[0-9]+}}xi32>, index)
 func.func @main(%q: tensor<?x4x1x16xf32> {attn.name = "q"},
                 %k: tensor<?x2x?x16xf32> {attn.name = "k"},
                 %v: tensor<?x2x?x16xf32> {attn.name = "v"},
@@ -67,6 +66,7 @@ func.func @main(%q: tensor<?x4x1x16xf32> {attn.name = "q"},
 // CHECK-LABEL: func.func @forced
 // CHECK: attn.top_k
 // CHECK: scf.forall
+// CHECK: scf.for {{.*}} -> (tensor<{{[0-9]+}}xi32>, index)
 #forced = #attn.any_of<[#attn.blocks<q_block = 1, kv_block = 16>, #attn.sink<4>,
                         #attn.window<left = 19, right = 0>]>
 func.func @forced(%q: tensor<?x4x1x16xf32> {attn.name = "q"},
