@@ -47,7 +47,7 @@ func.func private @reuse(%q: tensor<?x4x1x16xf32>, %k: tensor<?x2x?x16xf32>, %v:
 // CHECK-LABEL: func.func private @reuse
 // CHECK-NOT: attn.top_k
 // CHECK: scf.forall
-// CHECK: scf.for
+// CHECK: scf.for {{.*}} -> (tensor<{{[0-9]+}}xi32>, index)
 // CHECK-LABEL: func.func @main
 // CHECK: call @select
 // CHECK-NOT: call @select
