@@ -56,6 +56,7 @@ func.func private @bias(%delta: tensor<?x2x1x?xf32>) -> tensor<?x4x1x?xf32> {
 // CHECK-LABEL: func.func @main
 // CHECK: attn.top_k
 // CHECK: scf.forall
+// CHECK: scf.for {{.*}} -> (tensor<{{[0-9]+}}xi32>, index)
 func.func @main(%q: tensor<?x4x?x16xf32> {attn.name = "q"}, %k: tensor<?x2x?x16xf32> {attn.name = "k"},
                 %v: tensor<?x2x?x16xf32> {attn.name = "v"}, %w: tensor<2x16x2xf32> {attn.name = "w"},
                 %a: tensor<2xf32> {attn.name = "a"})
@@ -75,6 +76,7 @@ func.func @main(%q: tensor<?x4x?x16xf32> {attn.name = "q"}, %k: tensor<?x2x?x16x
 // CHECK-LABEL: func.func @per_row
 // CHECK: attn.top_k
 // CHECK: scf.forall
+// CHECK: scf.for {{.*}} -> (tensor<{{[0-9]+}}xi32>, index)
 func.func @per_row(%q: tensor<?x4x?x16xf32> {attn.name = "q"}, %k: tensor<?x2x?x16xf32> {attn.name = "k"},
                    %v: tensor<?x2x?x16xf32> {attn.name = "v"}, %w: tensor<2x16x2xf32> {attn.name = "w"},
                    %a: tensor<2xf32> {attn.name = "a"})
