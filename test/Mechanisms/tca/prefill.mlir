@@ -109,7 +109,7 @@ func.func @select(%a: tensor<?x2x?xf32> {attn.name = "a"}, %table: tensor<2x?xi3
 // CHECK-LABEL: func.func @main
 // CHECK: call @select
 // CHECK: scf.forall
-// CHECK: scf.for
+// CHECK: scf.for {{.*}} -> (tensor<{{[0-9]+}}xi32>, index)
 func.func @main(%q: tensor<?x4x?x16xf32> {attn.name = "q"}, %k: tensor<?x2x?x16xf32> {attn.name = "k"},
                 %v: tensor<?x2x?x16xf32> {attn.name = "v"}, %table: tensor<2x?xi32> {attn.name = "table"})
     -> (tensor<?x4x?x16xf32> {attn.name = "o"}, tensor<?x2x1x?xi32> {attn.name = "kept"}) {
