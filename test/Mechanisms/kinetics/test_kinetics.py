@@ -25,7 +25,8 @@ def atol(length):
 
 
 def padded(chosen, count):
-    return np.pad(chosen, [(0, 0), (0, 0), (0, count - chosen.shape[-1])], constant_values=-1)[:, :, None]
+    width = [(0, 0), (0, 0), (0, count - chosen.shape[-1])]
+    return np.pad(chosen, width, constant_values=-1)[:, :, None]
 
 
 LENGTHS = [(1, 1), (2, 17), (1, 64), (2, 65), (1, 129), (2, 200), (1, 333)]
