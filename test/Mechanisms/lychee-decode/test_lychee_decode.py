@@ -23,7 +23,11 @@ def tensors(length, seed=0):
 
 def named(qs, ks, vs):
     layers = zip(qs, ks, vs, strict=True)
-    return {f"{n}{i}": x for i, layer in enumerate(layers) for n, x in zip("qkv", layer, strict=True)}
+    return {
+        f"{n}{i}": x
+        for i, layer in enumerate(layers)
+        for n, x in zip("qkv", layer, strict=True)
+    }
 
 
 def atol(length):
