@@ -52,9 +52,8 @@ def test_a_row_whose_keys_all_come_later_is_zero():
 def test_dense_without_bias_where_all_are_kept(scope):
     inputs = tensors(1, COUNT)
     inputs["a"][:] = 0
-    dense = oracle.attention(
-        inputs["q"], inputs["k"], inputs["v"], np.zeros((1, 2, COUNT)), np.ones((1, 2, 1, COUNT), bool)
-    )
+    bias, keep = np.zeros((1, 2, COUNT)), np.ones((1, 2, 1, COUNT), bool)
+    dense = oracle.attention(inputs["q"], inputs["k"], inputs["v"], bias, keep)
     for path, result in mechanisms.run_all(PREFILL, scope, **inputs):
         mechanisms.assert_close(result["o"], dense, atol(COUNT), path)
 
