@@ -58,4 +58,5 @@ def attention(q, k, v, keep, sink, window):
     near = (j < sink) | (j[:, None] - j < window)
     share = q.shape[1] // k.shape[1]
     seen = (np.repeat(keep, share, axis=1)[:, :, None] | near) & (j <= j[:, None])
-    return softmax(np.where(seen, scores(q, k), -np.inf)) @ np.repeat(v.astype(np.float64), share, axis=1)
+    weights = softmax(np.where(seen, scores(q, k), -np.inf))
+    return weights @ np.repeat(v.astype(np.float64), share, axis=1)
