@@ -26,6 +26,7 @@ def attention(q, k, v, full, block, sink, local):
     j = np.arange(k.shape[2])
     i = np.arange(q.shape[2])[:, None] + k.shape[2] - q.shape[2]
     near = (j // block < sink) | (i // block - j // block < local)
-    s = np.where((j <= i) & (full | near), q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[3]), -np.inf)
+    s = q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[3])
+    s = np.where((j <= i) & (full | near), s, -np.inf)
     e = np.exp(s - s.max(axis=-1, keepdims=True))
     return e @ v / e.sum(axis=-1, keepdims=True)

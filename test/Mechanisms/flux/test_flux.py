@@ -66,7 +66,8 @@ def test_the_gate_chooses(length, full):
 def test_equal_logits_are_streaming():
     weights, biases = network(0)
     weights[4][:], biases[4][:] = 0, 0
-    for path, result in mechanisms.run_all(PREFILL, "router", q=tensors(30)[0], **named(weights, biases)):
+    net = named(weights, biases)
+    for path, result in mechanisms.run_all(PREFILL, "router", q=tensors(30)[0], **net):
         assert result["gate"][0] == 0, path
 
 
@@ -82,7 +83,8 @@ def test_decode_keeps_the_gate(gate):
 def test_dense_where_sink_and_window_hold_all():
     _, q, k, v = tensors(48)
     wanted = oracle.attention(q, k, v, True, **STREAMING)
-    for path, result in mechanisms.run_all(PREFILL, "attend", q=q, k=k, v=v, gate=np.zeros(1, np.int32)):
+    own = dict(q=q, k=k, v=v, gate=np.zeros(1, np.int32))
+    for path, result in mechanisms.run_all(PREFILL, "attend", **own):
         mechanisms.assert_close(result["o"], wanted, atol(48), path)
 
 
