@@ -214,9 +214,8 @@ llvm::Error Driver::lowerTo(Stage stage) {
   if (llvm::Error error = describe())
     return error;
   // Other functions would cost compile time and show in reports.
-  if (llvm::Error error = run("import", [](PassManager &pm) {
-        pm.addPass(createSymbolDCEPass());
-      }))
+  if (llvm::Error error = run(
+          "import", [](PassManager &pm) { pm.addPass(createSymbolDCEPass()); }))
     return error;
   progress("recognizing attention");
   if (llvm::Error error =
