@@ -26,6 +26,7 @@ const OpRegistry &OpRegistry::get() {
     registerPoolOps(all);
     registerQuantizeOps(all);
     registerRearrangeOps(all);
+    registerRecurrentOps(all);
     registerReductionOps(all);
     registerResizeOps(all);
     registerScatterOps(all);

@@ -66,6 +66,7 @@ void registerPadOps(OpRegistry &registry);
 void registerPoolOps(OpRegistry &registry);
 void registerQuantizeOps(OpRegistry &registry);
 void registerRearrangeOps(OpRegistry &registry);
+void registerRecurrentOps(OpRegistry &registry);
 void registerReductionOps(OpRegistry &registry);
 void registerResizeOps(OpRegistry &registry);
 void registerScatterOps(OpRegistry &registry);
