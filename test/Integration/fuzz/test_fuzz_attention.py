@@ -90,7 +90,7 @@ class FuzzCase(AttentionCase):
                 continue
             source, middle = f"%{name}_in", self._middle(argument)
             if how == "flat":
-                lines += self._sizes(name, source, outer, (0, 1))
+                lines += self._size_lines(name, source, outer, (0, 1))
                 sizes = self._output_shape(name, middle)
                 lines.append(f"%{name}_x = tensor.expand_shape {source} [[0], [1], [2, 3]] "
                              f"output_shape {sizes} : {outer.type} into {middle.type}")
@@ -127,7 +127,7 @@ class FuzzCase(AttentionCase):
         return Argument(argument.name, argument.dtype, (b, s, h, d), dynamic)
 
     @staticmethod
-    def _sizes(name, source, tensor, dims):
+    def _size_lines(name, source, tensor, dims):
         lines = []
         for i in dims:
             if i in tensor.dynamic:
@@ -199,7 +199,18 @@ class FuzzCase(AttentionCase):
 
 
 def random_leaf(rng, documents):
-    kind = rng.choice(["causal", "window", "sink", "strided"] + ["documents"] * documents)
+    # `documents`: kinds that read operands may appear, too.
+    kinds = ["causal", "window", "sink", "strided"]
+    if documents:
+        kinds += ["documents", "blocks", "blocks", "spans", "elastic"]
+    kind = rng.choice(kinds)
+    if kind == "blocks":
+        return ("blocks", rng.choice([1, 8, 16, 64, 128, 400]), rng.choice([1, 4, 16, 32, 64, 128, 192]),
+                rng.choice(["padded", "csr", "members"]), rng.choice([0, 1]), rng.choice([0.1, 0.3, 0.7]))
+    if kind == "spans":
+        return ("spans", rng.choice([0, 1]), rng.choice([3, 40, 200]))
+    if kind == "elastic":
+        return ("elastic", rng.choice([0, 1]), rng.choice([1, 16, 64]))
     if kind == "window":
         reach = [-1, 0, 1, 7, 40, 64, 150, 299]
         left, right = rng.choice(reach), rng.choice(reach)
