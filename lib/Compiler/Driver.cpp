@@ -42,17 +42,15 @@ llvm::Expected<Stage> mlir::attn::compiler::findStage(StringRef name) {
 
 static llvm::Expected<AttentionPath> findAttentionPath(const char *name) {
   static const std::pair<StringRef, AttentionPath> paths[] = {
-      {"auto", AttentionPath::Auto},
-      {"tiles", AttentionPath::Tiles},
-      {"plain", AttentionPath::Plain}};
+      {"tiles", AttentionPath::Tiles}, {"plain", AttentionPath::Plain}};
   if (!name)
-    return AttentionPath::Auto;
+    return AttentionPath::Tiles;
   for (auto [known, path] : paths)
     if (name == known)
       return path;
   return llvm::make_error<StatusError>(
       ATTN_BAD_OPTION, ("unknown attention path '" + StringRef(name) +
-                        "'; known are auto, tiles and plain")
+                        "'; known are tiles and plain")
                            .str());
 }
 

@@ -27,9 +27,9 @@ def compile(path, output, *, target=None, entry=None, emit=None, attention=None)
     The extension of `output` says to what: .so for `attn.load`, .o, .ll or
     .mlir. `target` is "host" (default), "x86-64-v3" or "x86-64-v4"; `entry`
     names the function of an .mlir file that has several; `emit` names the
-    stage at which to stop. `attention` is "auto" (default), "tiles" to force
-    tile programs or "plain" to compute every operation by its definition. The
-    output is written whole or not at all.
+    stage at which to stop. `attention` is "tiles" (default) or "plain", to
+    compute every operation by its definition. The output is written whole or not
+    at all.
     """
     options = _options(target, entry, emit, attention)
     status = _library.compiler().attn_compile_file(

@@ -24,7 +24,7 @@ void attn::tool::addExplainCommand(CLI::App &app) {
       ->type_name("NAME");
   command
       ->add_option("--attention", state->options.attention,
-                   "auto (default), tiles: wherever there is a tile program, "
+                   "tiles (default): wherever there is a tile program, "
                    "plain: by definition")
       ->type_name("PATH");
   command

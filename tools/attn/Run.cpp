@@ -290,7 +290,7 @@ void attn::tool::addRunCommand(CLI::App &app) {
       ->type_name("NAME");
   command
       ->add_option("--attention", options->compile.attention,
-                   "auto (default), tiles: wherever there is a tile program, "
+                   "tiles (default): wherever there is a tile program, "
                    "plain: by definition")
       ->type_name("PATH");
   command

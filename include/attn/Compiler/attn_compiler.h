@@ -37,9 +37,9 @@ typedef struct attn_compile_options {
   void (*progress)(const char *stage, int32_t done, int32_t total,
                    void *context);
   void *progress_context;
-  /* How attention is computed: "auto" (default) takes tile programs where they
-     do less work, "tiles" wherever there is one, "plain" never: every operation
-     becomes its definition in plain linalg. */
+  /* How attention is computed: "tiles" (default) takes tile programs wherever
+     there is one, "plain" never: every operation becomes its definition in
+     plain linalg. */
   const char *attention;
 } attn_compile_options;
 

@@ -20,12 +20,20 @@ struct Refusal {
   std::string reason, remedy;
 };
 
+Refusal wideElements() {
+  return {"the element type is f64, tiles compute in f32",
+          "use f32 where its precision is enough"};
+}
+
+Refusal nothingToCompute() {
+  return {"there is nothing to compute", "remove the operation"};
+}
+
 std::optional<Refusal> whyNot(AttentionOp op) {
   auto query = cast<RankedTensorType>(op.getQuery().getType());
   auto value = cast<RankedTensorType>(op.getValue().getType());
   if (query.getElementType().isF64())
-    return Refusal{"the element type is f64, tiles compute in f32",
-                   "use f32 where its precision is enough"};
+    return wideElements();
   if (!op.getComputeType().isF32())
     return Refusal{"softmax_precision is not f32",
                    "leave softmax_precision out or set it to f32"};
@@ -38,10 +46,9 @@ std::optional<Refusal> whyNot(LinearAttentionOp op) {
   auto query = cast<RankedTensorType>(op.getQuery().getType());
   auto value = cast<RankedTensorType>(op.getValue().getType());
   if (query.getElementType().isF64())
-    return Refusal{"the element type is f64, tiles compute in f32",
-                   "use f32 where its precision is enough"};
+    return wideElements();
   if (llvm::is_contained(query.getShape(), 0) || value.getDimSize(3) == 0)
-    return Refusal{"there is nothing to compute", "remove the operation"};
+    return nothingToCompute();
   return std::nullopt;
 }
 
@@ -49,10 +56,9 @@ std::optional<Refusal> whyNot(LocalLinearAttentionOp op) {
   auto query = cast<RankedTensorType>(op.getQuery().getType());
   auto value = cast<RankedTensorType>(op.getValue().getType());
   if (query.getElementType().isF64())
-    return Refusal{"the element type is f64, tiles compute in f32",
-                   "use f32 where its precision is enough"};
+    return wideElements();
   if (llvm::is_contained(query.getShape(), 0) || value.getDimSize(3) == 0)
-    return Refusal{"there is nothing to compute", "remove the operation"};
+    return nothingToCompute();
   if (!op.getIterations())
     return Refusal{"it is solved directly",
                    "set iterations, for conjugate gradients"};
@@ -65,10 +71,9 @@ std::optional<Refusal> whyNot(LocalLinearAttentionOp op) {
 std::optional<Refusal> whyNot(MonotonicAlignOp op) {
   auto choose = cast<RankedTensorType>(op.getChoose().getType());
   if (choose.getElementType().isF64())
-    return Refusal{"the element type is f64, tiles compute in f32",
-                   "use f32 where its precision is enough"};
+    return wideElements();
   if (llvm::is_contained(choose.getShape(), 0))
-    return Refusal{"there is nothing to compute", "remove the operation"};
+    return nothingToCompute();
   return std::nullopt;
 }
 

@@ -18,10 +18,6 @@ static constexpr int64_t maxRows = 512;
 /// A factor of 2 to this power is 0 in f32; sums of it stay finite.
 static constexpr double forgets = -160;
 
-static int64_t sizeOf(Value tensor, int64_t dim) {
-  return cast<RankedTensorType>(tensor.getType()).getDimSize(dim);
-}
-
 LinearProgram::LinearProgram(OpBuilder &builder, LinearAttentionOp op,
                              const ConvertAttnToTilesPassOptions &options)
     : TileBuilder(builder, op.getLoc()), op(op),

@@ -9,10 +9,6 @@
 using namespace mlir;
 using namespace mlir::attn;
 
-static int64_t sizeOf(Value tensor, int64_t dim) {
-  return cast<RankedTensorType>(tensor.getType()).getDimSize(dim);
-}
-
 LocalLinearProgram::LocalLinearProgram(
     OpBuilder &builder, LocalLinearAttentionOp op,
     const ConvertAttnToTilesPassOptions &options)

@@ -46,6 +46,10 @@ protected:
   Value index(unsigned loop);
   Value number(double value);
   Value toCompute(Value element);
+  /// Size of a dimension as the type has it.
+  static int64_t sizeOf(Value tensor, int64_t dim) {
+    return cast<RankedTensorType>(tensor.getType()).getDimSize(dim);
+  }
   Value slice(Value source, ArrayRef<OpFoldResult> offsets,
               ArrayRef<OpFoldResult> sizes, ArrayRef<int64_t> kept);
   void insert(scf::ForallOp forall, Value tile, unsigned result,

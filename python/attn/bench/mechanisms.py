@@ -11,7 +11,6 @@ its time.
 import argparse
 import functools
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -265,12 +264,6 @@ def main(argv):
     parser.add_argument("--long", action="store_true", help="the cases of minutes as well")
     parser.add_argument("--check", action="store_true", help="exit code 1 if a goal is missed")
     arguments = parser.parse_args(argv)
-    # Large results stay in the process, as in a model: otherwise the system
-    # clears the pages of each result of 32 MB again.
-    if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
-        kept = dict(os.environ, MALLOC_MMAP_THRESHOLD_=str(1 << 32), MALLOC_TRIM_THRESHOLD_=str(1 << 34))
-        command = [sys.executable, "-m", "attn.bench", "mechanisms", *argv]
-        return subprocess.run(command, env=kept).returncode
     print(f"{'mechanism':26} {'dense ms':>9} {'ms':>9}  {'ratio':>6} {'goal':>5}")
     passed = True
     for case in CASES:

@@ -25,6 +25,16 @@ func.func @main(%q: tensor<?x4x?x16xf32> {attn.name = "q"},
   return %o : tensor<?x4x?x16xf32>
 }
 
+// The same layer with its heads in the other order.
+func.func @reordered(%q: tensor<?x4x?x16xf32> {attn.name = "q"},
+                     %k: tensor<?x2x?x16xf32> {attn.name = "k"},
+                     %v: tensor<?x2x?x16xf32> {attn.name = "v"})
+    -> (tensor<?x4x?x16xf32> {attn.name = "o"}) {
+  %o = attn.attention %q, %k, %v mask(#attn.per_head<[#full, #streaming], [1, 1, 0, 0]>)
+    : tensor<?x4x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32> -> tensor<?x4x?x16xf32>
+  return %o : tensor<?x4x?x16xf32>
+}
+
 // The gate that finds the streaming heads in training: both, mixed.
 func.func @gated(%q: tensor<1x4x?x16xf32> {attn.name = "q"},
                  %k: tensor<1x2x?x16xf32> {attn.name = "k"},

@@ -61,11 +61,7 @@ func.func @ring(%q: tensor<1x4x?x16xf32> {attn.name = "q"},
       : tensor<1x4x?x16xf32>, tensor<1x2x?x16xf32>, tensor<1x2x?x16xf32>
       -> tensor<1x4x?x16xf32>, tensor<1x4x?xf32>
     %on, %ln = attn.merge (%oa, %la), (%ob, %lb) : tensor<1x4x?x16xf32>, tensor<1x4x?xf32>
-    %oc = linalg.copy ins(%on : tensor<1x4x?x16xf32>) outs(%oa : tensor<1x4x?x16xf32>)
-      -> tensor<1x4x?x16xf32>
-    %lc = linalg.copy ins(%ln : tensor<1x4x?xf32>) outs(%la : tensor<1x4x?xf32>)
-      -> tensor<1x4x?xf32>
-    scf.yield %oc, %lc : tensor<1x4x?x16xf32>, tensor<1x4x?xf32>
+    scf.yield %on, %ln : tensor<1x4x?x16xf32>, tensor<1x4x?xf32>
   }
   return %o, %l : tensor<1x4x?x16xf32>, tensor<1x4x?xf32>
 }

@@ -15,7 +15,7 @@
 // TILES: scf.forall
 // SAME: agrees
 // EXPLAIN: plain linalg
-// WRONG: error: unknown attention path 'dense'; known are auto, tiles and plain
+// WRONG: error: unknown attention path 'dense'; known are tiles and plain
 func.func @main(%q: tensor<1x2x40x8xf32> {attn.name = "q"},
                 %kv: tensor<1x2x40x8xf32> {attn.name = "kv"})
     -> tensor<1x2x40x8xf32> {

@@ -9,7 +9,6 @@ namespace mlir::attn {
 
 /// How attention is computed.
 enum class AttentionPath {
-  Auto,  ///< by tile programs where they do less work
   Tiles, ///< by tile programs wherever there is one
   Plain  ///< by the decomposition to linalg
 };
@@ -19,7 +18,7 @@ struct X86Options {
   int64_t vectorBytes = 64; ///< 64 with AVX-512, else 32
   bool bf16Dot = false;     ///< AVX512-BF16
   std::string entry = "main";
-  AttentionPath attention = AttentionPath::Auto;
+  AttentionPath attention = AttentionPath::Tiles;
 };
 
 /// Pre:  `attn` and `linalg` on tensors, one public entry function.

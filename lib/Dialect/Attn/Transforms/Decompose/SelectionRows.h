@@ -57,6 +57,15 @@ Value addIf(ImplicitLocOpBuilder &b, Value condition, Value sum, Value x);
 RowNumber buildRowNumber(ImplicitLocOpBuilder &b, Value operand, Value like,
                          ArrayRef<OpFoldResult> leading);
 
+/// The softmax of the spans' logits, [B, H, S, K] of sizes `spans`: its powers
+/// and, for each row, their sum. Uniform where a row has no logit above minus
+/// infinity; a NaN counts as minus infinity.
+struct Gate {
+  Value powers, total;
+};
+Gate buildGate(ImplicitLocOpBuilder &b, Value logits,
+               ArrayRef<OpFoldResult> spans, FloatType compute);
+
 } // namespace mlir::attn
 
 #endif // ATTN_LIB_DIALECT_ATTN_TRANSFORMS_DECOMPOSE_SELECTIONROWS_H

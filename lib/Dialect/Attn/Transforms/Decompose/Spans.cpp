@@ -292,6 +292,43 @@ static double scaleOf(std::optional<APFloat> given, Value query) {
                  double(cast<RankedTensorType>(query.getType()).getDimSize(3)));
 }
 
+Gate mlir::attn::buildGate(ImplicitLocOpBuilder &b, Value given,
+                           ArrayRef<OpFoldResult> spans, FloatType compute) {
+  AffineMap all = firstDims(b, 4, 4), ofRow = firstDims(b, 4, 3);
+  ArrayRef<OpFoldResult> rowShape = spans.take_front(3);
+  Value logits = buildElementwise(
+      b, {{given, all}}, spans, compute,
+      [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
+        Value logit = convertFloat(b, x[0], compute);
+        Value isNumber =
+            arith::CmpFOp::create(b, arith::CmpFPredicate::ORD, logit, logit);
+        return arith::SelectOp::create(b, isNumber, logit,
+                                       buildFloat(b, compute, -kInfinity));
+      });
+  Value largest = buildGeneric(
+      b, {{logits, all}},
+      {buildFilled(b, rowShape, compute, -kInfinity), ofRow}, /*reductions=*/1,
+      [](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
+        return arith::MaximumFOp::create(b, x[0], x[1]);
+      });
+  Value powers = buildElementwise(
+      b, {{logits, all}, {largest, ofRow}}, spans, compute,
+      [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
+        Value isLargest =
+            arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x[0], x[1]);
+        Value power =
+            math::ExpOp::create(b, arith::SubFOp::create(b, x[0], x[1]));
+        return arith::SelectOp::create(b, isLargest, buildFloat(b, compute, 1),
+                                       power);
+      });
+  Value total = buildGeneric(
+      b, {{powers, all}}, {buildFilled(b, rowShape, compute, 0), ofRow},
+      /*reductions=*/1, [](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
+        return arith::AddFOp::create(b, x[0], x[1]);
+      });
+  return {powers, total};
+}
+
 SmallVector<Value> mlir::attn::decompose(OpBuilder &builder,
                                          SpanAttentionOp op) {
   ImplicitLocOpBuilder b(op.getLoc(), builder);
@@ -364,37 +401,7 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder,
 
   // The softmax of the spans' logits, uniform where there is none.
   AffineMap all = firstDims(b, 4, 4), ofRow = firstDims(b, 4, 3);
-  SmallVector<OpFoldResult> rowShape(ArrayRef(spans).take_front(3));
-  Value logits = buildElementwise(
-      b, {{op.getLogits(), all}}, spans, compute,
-      [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        Value logit = convertFloat(b, x[0], compute);
-        Value isNumber =
-            arith::CmpFOp::create(b, arith::CmpFPredicate::ORD, logit, logit);
-        return arith::SelectOp::create(b, isNumber, logit,
-                                       buildFloat(b, compute, -kInfinity));
-      });
-  Value largest = buildGeneric(
-      b, {{logits, all}},
-      {buildFilled(b, rowShape, compute, -kInfinity), ofRow}, /*reductions=*/1,
-      [](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        return arith::MaximumFOp::create(b, x[0], x[1]);
-      });
-  Value powers = buildElementwise(
-      b, {{logits, all}, {largest, ofRow}}, spans, compute,
-      [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        Value isLargest =
-            arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x[0], x[1]);
-        Value power =
-            math::ExpOp::create(b, arith::SubFOp::create(b, x[0], x[1]));
-        return arith::SelectOp::create(b, isLargest, buildFloat(b, compute, 1),
-                                       power);
-      });
-  Value total = buildGeneric(
-      b, {{powers, all}}, {buildFilled(b, rowShape, compute, 0), ofRow},
-      /*reductions=*/1, [](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        return arith::AddFOp::create(b, x[0], x[1]);
-      });
+  auto [powers, total] = buildGate(b, op.getLogits(), spans, compute);
   // Gate over sum: what each weight of a span counts in the output.
   Value factors = buildElementwise(
       b, {{powers, all}, {total, ofRow}, {sum, all}}, spans, compute,

@@ -215,36 +215,7 @@ Value SpanExpander::combine(std::pair<Value, Value> window,
   // What the results of the spans weigh, [B, H, S, K], and that of the window
   // beside each.
   AffineMap all = identity(4), ofRow = all.getMajorSubMap(3);
-  Value logits = buildElementwise(
-      b, {{op.getLogits(), all}}, sizes, compute,
-      [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        Value logit = convertFloat(b, x[0], compute);
-        Value isNumber =
-            arith::CmpFOp::create(b, arith::CmpFPredicate::ORD, logit, logit);
-        return arith::SelectOp::create(b, isNumber, logit,
-                                       buildFloat(b, compute, -kInfinity));
-      });
-  Value largest = buildGeneric(
-      b, {{logits, all}},
-      {buildFilled(b, rowShape, compute, -kInfinity), ofRow}, /*reductions=*/1,
-      [](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        return arith::MaximumFOp::create(b, x[0], x[1]);
-      });
-  Value powers = buildElementwise(
-      b, {{logits, all}, {largest, ofRow}}, sizes, compute,
-      [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        Value isLargest =
-            arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x[0], x[1]);
-        Value power =
-            math::ExpOp::create(b, arith::SubFOp::create(b, x[0], x[1]));
-        return arith::SelectOp::create(b, isLargest, buildFloat(b, compute, 1),
-                                       power);
-      });
-  Value total = buildGeneric(
-      b, {{powers, all}}, {buildFilled(b, rowShape, compute, 0), ofRow},
-      /*reductions=*/1, [](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        return arith::AddFOp::create(b, x[0], x[1]);
-      });
+  auto [powers, total] = buildGate(b, op.getLogits(), sizes, compute);
   auto slotOf = [&](ImplicitLocOpBuilder &b, Value span) -> Value {
     IndexMath math(b, b.getLoc());
     OpFoldResult pair =
