@@ -4,13 +4,15 @@
 #include "attn/Conversion/Passes.h"
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "attn/Dialect/Attn/Transforms/Passes.h"
+#include "attn/Dialect/Device/IR/DeviceDialect.h"
 #include "attn/Dialect/Runtime/IR/RuntimeDialect.h"
 #include "attn/Target/X86/Passes.h"
 #include "attn/Target/X86/Tile.h"
 
 void mlir::attn::registerAllDialects(DialectRegistry &registry) {
-  registry.insert<AttnDialect, rt::AttnRTDialect>();
+  registry.insert<AttnDialect, rt::AttnRTDialect, device::AttnGPUDialect>();
   rt::registerBufferizationModels(registry);
+  device::registerBufferizationModels(registry);
 }
 
 void mlir::attn::registerAllPasses() {
