@@ -87,8 +87,8 @@ public:
   Value vector(VectorType type, ArrayRef<Value> scalars) {
     Value result = LLVM::PoisonOp::create(builder, loc, type);
     for (auto [i, scalar] : llvm::enumerate(scalars))
-      result = LLVM::InsertElementOp::create(builder, loc, result, scalar,
-                                             i32(i));
+      result =
+          LLVM::InsertElementOp::create(builder, loc, result, scalar, i32(i));
     return result;
   }
 
@@ -209,8 +209,7 @@ void lower(nv::TanhOp op, OpBuilder &builder) {
       builder, op.getLoc(), op.getType(), op.getOperand(),
       "tanh.approx.f32 $0, $1;", "=f,f", /*has_side_effects=*/false,
       /*is_align_stack=*/false, LLVM::TailCallKind::None,
-      LLVM::AsmDialectAttr::get(builder.getContext(),
-                                LLVM::AsmDialect::AD_ATT),
+      LLVM::AsmDialectAttr::get(builder.getContext(), LLVM::AsmDialect::AD_ATT),
       /*operand_attrs=*/nullptr);
   op.replaceAllUsesWith(call->getResult(0));
 }

@@ -35,7 +35,17 @@ def AttnNV_MatrixType : I32EnumAttr<"MatrixType", "element type of A and B", [
   let genSpecializedAttr = 0;
 }
 def AttnNV_MatrixTypeAttr
-    : EnumAttr<AttnNV_Dialect, AttnNV_MatrixType, "matrix_type">;
+    : EnumAttr<AttnNV_Dialect, AttnNV_MatrixType, "matrix_type"> {
+  let summary = "element type of A and B of a matrix product";
+  let description = [{
+    One of `f16`, `bf16`, `tf32`.
+
+    Example:
+    ```mlir
+    #attn_nv<matrix_type bf16>
+    ```
+  }];
+}
 
 // One accumulator: a thread's share of a 64 x N tile in f32.
 def AttnNV_Accumulator : VectorOfRankAndType<[1], [F32]>;
@@ -142,7 +152,10 @@ def AttnNV_MBarrierArriveOp : AttnNV_Op<"mbarrier_arrive"> {
 
     Example:
     ```mlir
-    attn_nv.mbarrier_arrive %barrier if %lead
+    llvm.func @f(%barrier: !llvm.ptr<3>, %lead: i1) {
+      attn_nv.mbarrier_arrive %barrier if %lead
+      llvm.return
+    }
     ```
   }];
   let arguments = (ins AttnNV_SharedPtr:$barrier, I1:$predicate);
@@ -157,7 +170,10 @@ def AttnNV_MBarrierWaitOp : AttnNV_Op<"mbarrier_wait"> {
 
     Example:
     ```mlir
-    attn_nv.mbarrier_wait %barrier, %parity
+    llvm.func @f(%barrier: !llvm.ptr<3>, %parity: i32) {
+      attn_nv.mbarrier_wait %barrier, %parity
+      llvm.return
+    }
     ```
   }];
   let arguments = (ins AttnNV_SharedPtr:$barrier, I32:$parity);
