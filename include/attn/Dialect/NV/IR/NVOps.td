@@ -152,9 +152,9 @@ def AttnNV_MBarrierArriveOp : AttnNV_Op<"mbarrier_arrive"> {
 
     Example:
     ```mlir
-    llvm.func @f(%barrier: !llvm.ptr<3>, %lead: i1) {
+    func.func @f(%barrier: !llvm.ptr<3>, %lead: i1) {
       attn_nv.mbarrier_arrive %barrier if %lead
-      llvm.return
+      return
     }
     ```
   }];
@@ -170,9 +170,9 @@ def AttnNV_MBarrierWaitOp : AttnNV_Op<"mbarrier_wait"> {
 
     Example:
     ```mlir
-    llvm.func @f(%barrier: !llvm.ptr<3>, %parity: i32) {
+    func.func @f(%barrier: !llvm.ptr<3>, %parity: i32) {
       attn_nv.mbarrier_wait %barrier, %parity
-      llvm.return
+      return
     }
     ```
   }];
