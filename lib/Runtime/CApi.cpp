@@ -1,8 +1,11 @@
 //===- CApi.cpp - The C interface of the runtime --------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "DataType.h"
+#include "DeviceEmulator.h"
 #include "Error.h"
 #include "Module.h"
 #include "SharedLibrary.h"
+#include <algorithm>
 #include <cstring>
 #include <dlfcn.h>
 #include <filesystem>
@@ -72,7 +75,8 @@ static void checkProcessor(const Metadata &metadata) {
 static std::unique_ptr<attn_rt_module>
 makeModule(std::unique_ptr<CodeHandle> code, void (*entry)(void **),
            void (*init)(void **), const std::string &text,
-           const std::string &folder) {
+           const std::string &folder, const DeviceCode &deviceCode = {},
+           Device *emulator = nullptr) {
   // The recorded folder is only known after parsing; parsing twice is cheap.
   Metadata metadata = parseMetadata(text);
   checkProcessor(metadata);
@@ -80,7 +84,7 @@ makeModule(std::unique_ptr<CodeHandle> code, void (*entry)(void **),
   if (!metadata.folder.empty() && metadata.folder != folder)
     folders.push_back(metadata.folder);
   return std::make_unique<attn_rt_module>(std::move(code), entry, init, text,
-                                          folders);
+                                          folders, deviceCode, emulator);
 }
 
 attn_rt_module *attn_rt_load(const char *path) {
@@ -100,8 +104,30 @@ attn_rt_module *attn_rt_load(const char *path) {
         reinterpret_cast<void (*)(void **)>(dlsym(library, "attn_packed_init"));
     auto *text =
         static_cast<const char *>(findSymbol(library, "attn_metadata", path));
+    DeviceCode deviceCode;
+    deviceCode.cubin = dlsym(library, "attn_gpu_cubin");
+    deviceCode.ptx = static_cast<const char *>(dlsym(library, "attn_gpu_ptx"));
     return makeModule(std::move(code), entry, init, text,
-                      std::filesystem::absolute(path).parent_path().string())
+                      std::filesystem::absolute(path).parent_path().string(),
+                      deviceCode)
+        .release();
+  });
+}
+
+attn_rt_module *attn_rt_load_code(const attn_rt_code *given) {
+  return guarded<attn_rt_module *>(nullptr, [&]() -> attn_rt_module * {
+    attn_rt_code code = {};
+    std::memcpy(&code, given,
+                std::min<size_t>(given->struct_size, sizeof(code)));
+    auto handle = std::make_unique<CodeHandle>(code.release, code.owner);
+    if (!code.entry || !code.metadata)
+      fail("code in memory needs an entry and metadata");
+    DeviceCode deviceCode = {code.cubin, code.ptx, code.emulated};
+    Device *emulator = code.emulated && code.emulator
+                           ? &emulatedDevice(*code.emulator)
+                           : nullptr;
+    return makeModule(std::move(handle), code.entry, code.init, code.metadata,
+                      code.folder ? code.folder : ".", deviceCode, emulator)
         .release();
   });
 }
@@ -110,14 +136,15 @@ attn_rt_module *attn_rt_load_symbols(void (*entry)(void **),
                                      void (*init)(void **),
                                      const char *metadata, const char *folder,
                                      void (*release)(void *), void *owner) {
-  return guarded<attn_rt_module *>(nullptr, [&]() -> attn_rt_module * {
-    auto code = std::make_unique<CodeHandle>(release, owner);
-    if (!entry || !metadata)
-      fail("attn_rt_load_symbols needs an entry and metadata");
-    return makeModule(std::move(code), entry, init, metadata,
-                      folder ? folder : ".")
-        .release();
-  });
+  attn_rt_code code = {};
+  code.struct_size = sizeof(code);
+  code.entry = entry;
+  code.init = init;
+  code.metadata = metadata;
+  code.folder = folder;
+  code.release = release;
+  code.owner = owner;
+  return attn_rt_load_code(&code);
 }
 
 void attn_rt_unload(attn_rt_module *module) { delete module; }
@@ -162,19 +189,69 @@ const char *attn_rt_metadata(const attn_rt_module *module) {
   return module->metadataText.c_str();
 }
 
-int attn_rt_run(attn_rt_module *module, const char *const *names,
-                const attn_rt_tensor *inputs, int32_t num_inputs,
-                attn_rt_tensor *outputs) {
+int attn_rt_run_with(attn_rt_module *module, const char *const *names,
+                     const attn_rt_tensor *inputs, int32_t num_inputs,
+                     attn_rt_tensor *outputs,
+                     const attn_rt_run_options *given) {
+  attn_rt_run_options options = {};
+  if (given)
+    std::memcpy(&options, given,
+                std::min<size_t>(given->struct_size, sizeof(options)));
   int32_t numOutputs = attn_rt_num_outputs(module);
   std::fill_n(outputs, numOutputs, attn_rt_tensor());
   int status = guarded(1, [&] {
-    module->run(names, inputs, num_inputs, outputs);
+    module->run(names, inputs, num_inputs, outputs, options);
     return 0;
   });
   if (status != 0)
     for (int32_t i = 0; i < numOutputs; ++i)
       attn_rt_tensor_free(&outputs[i]);
   return status;
+}
+
+int attn_rt_run(attn_rt_module *module, const char *const *names,
+                const attn_rt_tensor *inputs, int32_t num_inputs,
+                attn_rt_tensor *outputs) {
+  return attn_rt_run_with(module, names, inputs, num_inputs, outputs, nullptr);
+}
+
+int attn_rt_device_tensor_free(int32_t device, attn_rt_tensor *tensor,
+                               void *stream) {
+  return guarded(1, [&] {
+    Device &gpu = cudaDevice(device);
+    DeviceScope scope(gpu);
+    gpu.release(tensor->data, stream);
+    *tensor = attn_rt_tensor();
+    return 0;
+  });
+}
+
+int attn_rt_device_tensor_copy(int32_t device, const attn_rt_tensor *tensor,
+                               int32_t to_device, attn_rt_tensor *result) {
+  return guarded(1, [&] {
+    int64_t size = dataTypeSize(tensor->dtype);
+    auto count = numElements(tensor->shape, tensor->rank, size);
+    if (tensor->rank < 0 || tensor->rank > ATTN_RT_MAX_RANK || !count || !size)
+      fail("the tensor to copy has an impossible type or shape");
+    Device &gpu = cudaDevice(device);
+    DeviceScope scope(gpu);
+    *result = *tensor;
+    int64_t bytes = *count * size;
+    if (!to_device && bytes)
+      gpu.checkAddress(tensor->data, "the tensor to copy");
+    Allocator allocator;
+    result->data =
+        to_device ? gpu.allocate(bytes, nullptr) : allocator.allocate(bytes);
+    if (!result->data)
+      throw std::bad_alloc();
+    if (!to_device)
+      allocator.disown(result->data);
+    gpu.copyRows(result->data, bytes, tensor->data, bytes, bytes, 1,
+                 to_device ? CopyKind::HostToDevice : CopyKind::DeviceToHost,
+                 nullptr);
+    gpu.synchronize(nullptr);
+    return 0;
+  });
 }
 
 void attn_rt_tensor_free(attn_rt_tensor *tensor) {
@@ -197,5 +274,6 @@ int64_t attn_rt_peak_bytes(const attn_rt_module *module) {
   int64_t copies = 0;
   for (const Weight &weight : module->context.weights)
     copies += weight.copy ? weight.bytes : 0;
-  return module->context.allocator.peakBytes() + copies;
+  return module->context.allocator.peakBytes() + copies +
+         (module->gpu ? module->gpu->peakBytes() : 0);
 }

@@ -55,6 +55,7 @@ struct Weight {
 };
 
 struct LibraryCaches;
+class DeviceState;
 
 /// Everything that generated code reaches through `attn_rt_*` functions.
 struct Context {
@@ -64,6 +65,7 @@ struct Context {
   std::vector<Weight> weights;
   std::unique_ptr<LibraryCaches> library; ///< made at the first call
   int32_t threads = 0;                    ///< 0 means every processor
+  DeviceState *device = nullptr;          ///< the GPU of this run, if any
   Allocator allocator;
   std::string failure;       ///< message of attn_rt_fail
   std::jmp_buf failurePoint; ///< where attn_rt_fail continues

@@ -73,6 +73,22 @@ static PreparedSpec readPrepared(const json &entry, const std::string &where) {
   return spec;
 }
 
+static GpuSpec readGpu(const json &entry) {
+  GpuSpec spec;
+  spec.chip = entry.at("chip").get<std::string>();
+  spec.cudaVersion = entry.value("cuda", 0);
+  for (const json &item : entry.at("kernels")) {
+    KernelSpec kernel;
+    kernel.name = item.at("name").get<std::string>();
+    kernel.threads = item.value("threads", int64_t(0));
+    kernel.registers = item.value("registers", int64_t(0));
+    kernel.sharedBytes = item.value("shared", int64_t(0));
+    kernel.spillBytes = item.value("spills", int64_t(0));
+    spec.kernels.push_back(kernel);
+  }
+  return spec;
+}
+
 Metadata attn::rt::parseMetadata(const std::string &text) {
   Metadata result;
   std::string where = "metadata";
@@ -102,6 +118,9 @@ Metadata attn::rt::parseMetadata(const std::string &text) {
       return FileSpec{entry.at("name").get<std::string>(),
                       entry.at("size").get<int64_t>()};
     });
+    where = "metadata: gpu";
+    if (root.contains("gpu"))
+      result.gpu = readGpu(root.at("gpu"));
   } catch (const json::exception &error) {
     fail(where, " is malformed: ", error.what());
   }

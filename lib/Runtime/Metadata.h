@@ -44,6 +44,20 @@ struct PreparedSpec {
   int64_t bytes = 0;
 };
 
+/// A kernel of the module's GPU code, with what the assembler said of it.
+struct KernelSpec {
+  std::string name;
+  int64_t threads = 0, registers = 0, sharedBytes = 0, spillBytes = 0;
+};
+
+/// GPU code: what it was made for, and its kernels in the order of their
+/// numbers.
+struct GpuSpec {
+  std::string chip;    ///< "sm_90a"; empty in a module for a CPU
+  int cudaVersion = 0; ///< of the assembler: 13000 is 13.0
+  std::vector<KernelSpec> kernels;
+};
+
 struct Metadata {
   std::string producer, target;
   std::string folder; ///< where the weight files were at compile time
@@ -51,6 +65,7 @@ struct Metadata {
   std::vector<WeightSpec> weights;
   std::vector<PreparedSpec> prepared;
   std::vector<FileSpec> files;
+  GpuSpec gpu;
 };
 
 /// Reads the JSON text; throws Error naming the entry that is wrong.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Module.h"
 #include "DataType.h"
+#include "Descriptor.h"
 #include "Error.h"
 #include <algorithm>
 #include <cstring>
@@ -11,7 +12,8 @@ using namespace attn::rt;
 attn_rt_module::attn_rt_module(std::unique_ptr<CodeHandle> handle,
                                void (*entry)(void **), void (*init)(void **),
                                std::string text,
-                               const std::vector<std::string> &folders)
+                               const std::vector<std::string> &folders,
+                               const DeviceCode &deviceCode, Device *emulator)
     : code(std::move(handle)), entry(entry), metadataText(std::move(text)),
       metadata(parseMetadata(metadataText)), files(metadata, folders) {
   for (size_t i = 0; i < metadata.weights.size(); ++i) {
@@ -21,6 +23,8 @@ attn_rt_module::attn_rt_module(std::unique_ptr<CodeHandle> handle,
     weight.alignment = dataTypeSize(metadata.weights[i].dtype);
     context.weights.push_back(weight);
   }
+  if (!metadata.gpu.chip.empty())
+    gpu = std::make_unique<DeviceModule>(metadata.gpu, deviceCode, emulator);
   if (!metadata.prepared.empty())
     prepare(init);
 }
@@ -28,47 +32,6 @@ attn_rt_module::attn_rt_module(std::unique_ptr<CodeHandle> handle,
 attn_rt_module::~attn_rt_module() {
   for (Weight &weight : context.weights)
     std::free(weight.copy);
-}
-
-namespace {
-/// The memory of one memref descriptor: allocated and aligned pointer, offset,
-/// sizes, strides.
-class Descriptor {
-public:
-  explicit Descriptor(int64_t *words) : words(words) {}
-  static size_t numWords(int32_t rank) { return 3 + 2 * rank; }
-
-  void *allocated() const { return reinterpret_cast<void *>(words[0]); }
-  char *aligned() const { return reinterpret_cast<char *>(words[1]); }
-  int64_t offset() const { return words[2]; }
-  const int64_t *sizes() const { return words + 3; }
-  const int64_t *strides(int32_t rank) const { return words + 3 + rank; }
-
-  void fill(const attn_rt_tensor &tensor) {
-    words[0] = words[1] = reinterpret_cast<int64_t>(tensor.data);
-    words[2] = 0;
-    int64_t stride = 1;
-    for (int32_t i = tensor.rank; i-- > 0;) {
-      words[3 + i] = tensor.shape[i];
-      words[3 + tensor.rank + i] = stride;
-      stride *= std::max<int64_t>(tensor.shape[i], 1);
-    }
-  }
-
-private:
-  int64_t *words;
-};
-} // namespace
-
-static bool isContiguous(const int64_t *sizes, const int64_t *strides,
-                         int32_t rank) {
-  int64_t expected = 1;
-  for (int32_t i = rank; i-- > 0;) {
-    if (sizes[i] != 1 && strides[i] != expected)
-      return false;
-    expected *= sizes[i];
-  }
-  return true;
 }
 
 /// Copies a strided array to a dense one.
@@ -124,14 +87,33 @@ static void takeResult(Context &context, const TensorSpec &spec,
                 elementSize);
 }
 
-/// Calls generated code. No object with a destructor may live in this frame
-/// or below, since attn_rt_fail jumps over it.
-static bool callEntry(void (*entry)(void **), void **arguments,
-                      Context &context) {
+// No object with a destructor may live in this frame or below, since
+// attn_rt_fail jumps over it.
+bool attn::rt::callEntry(void (*entry)(void **), void **arguments,
+                         Context &context) {
   if (setjmp(context.failurePoint) != 0)
     return false;
   entry(arguments);
   return true;
+}
+
+PackedArguments::PackedArguments(const Metadata &metadata,
+                                 const std::vector<attn_rt_tensor> &inputs) {
+  size_t numWords = 1;
+  for (const TensorSpec &spec : metadata.outputs) {
+    results.push_back(numWords - 1);
+    numWords += Descriptor::numWords(spec.rank());
+  }
+  size_t next = numWords;
+  for (const attn_rt_tensor &tensor : inputs)
+    numWords += Descriptor::numWords(tensor.rank);
+  words.resize(numWords);
+  pointers.push_back(words.data());
+  for (const attn_rt_tensor &tensor : inputs) {
+    Descriptor(&words[next]).fill(tensor);
+    pointers.push_back(&words[next]);
+    next += Descriptor::numWords(tensor.rank);
+  }
 }
 
 namespace {
@@ -214,37 +196,26 @@ static void normalizeInput(attn_rt_tensor &tensor,
 }
 
 void attn_rt_module::run(const char *const *names, const attn_rt_tensor *inputs,
-                         int32_t numInputs, attn_rt_tensor *outputs) {
+                         int32_t numInputs, attn_rt_tensor *outputs,
+                         const attn_rt_run_options &options) {
   std::vector<attn_rt_tensor> bound =
       bindInputs(metadata.inputs, names, inputs, numInputs);
   std::vector<std::vector<int64_t>> copies;
-  size_t numWords = 0;
-  for (attn_rt_tensor &tensor : bound) {
-    normalizeInput(tensor, copies);
-    numWords += Descriptor::numWords(tensor.rank);
-  }
-  size_t resultWords = 0;
-  for (const TensorSpec &spec : metadata.outputs)
-    resultWords += Descriptor::numWords(spec.rank());
-
-  std::vector<int64_t> words(numWords + resultWords + 1);
-  std::vector<void *> arguments = {words.data()};
-  int64_t *next = words.data() + resultWords;
-  for (const attn_rt_tensor &tensor : bound) {
-    Descriptor(next).fill(tensor);
-    arguments.push_back(next);
-    next += Descriptor::numWords(tensor.rank);
-  }
-
+  if (!options.on_device)
+    for (attn_rt_tensor &tensor : bound)
+      normalizeInput(tensor, copies);
   std::lock_guard<std::mutex> lock(runMutex);
+  if (gpu)
+    return runOnDevice(bound, outputs, options);
+  if (options.on_device || options.stream)
+    fail("the module was compiled for a CPU but its tensors are said to lie on "
+         "a GPU; compile it with --target sm_80 or sm_90a");
+  PackedArguments arguments(metadata, bound);
   ContextScope scope(context);
   context.failure.clear();
   EndRun endRun{context.allocator};
   if (!callEntry(entry, arguments.data(), context))
     throw Error(context.failure);
-  next = words.data();
-  for (size_t i = 0; i < metadata.outputs.size(); ++i) {
-    takeResult(context, metadata.outputs[i], Descriptor(next), outputs[i]);
-    next += Descriptor::numWords(metadata.outputs[i].rank());
-  }
+  for (size_t i = 0; i < metadata.outputs.size(); ++i)
+    takeResult(context, metadata.outputs[i], arguments.result(i), outputs[i]);
 }

@@ -73,6 +73,42 @@ attn_rt_module *attn_rt_load_symbols(void (*entry)(void **),
                                      const char *metadata, const char *folder,
                                      void (*release)(void *), void *owner);
 
+/* How attn_rt_load_code emulates kernels: functions of the emulator, which take
+   what the driver's functions of the same job take. A function that fails
+   returns a message, else NULL. */
+typedef struct attn_rt_emulator {
+  void *(*alloc)(int64_t bytes); /* NULL when out of memory */
+  void (*free)(void *block);
+  const char *(*launch)(void (*entry)(void **params), const char *name,
+                        int64_t grid_x, int64_t grid_y, int64_t grid_z,
+                        int64_t threads, int64_t static_shared_bytes,
+                        int64_t dynamic_shared_bytes, void **params);
+  const char *(*tensor_map)(void *map, void *address, int32_t dtype,
+                            int32_t rank, const int64_t *sizes,
+                            const int64_t *byte_strides, const int32_t *box,
+                            int32_t swizzle_bytes);
+} attn_rt_emulator;
+
+/* Code that is in memory. Begin with attn_rt_code code = {sizeof(code)}. */
+typedef struct attn_rt_code {
+  uint32_t struct_size;
+  /* As for attn_rt_load_symbols. */
+  void (*entry)(void **);
+  void (*init)(void **);
+  const char *metadata;
+  const char *folder;
+  void (*release)(void *);
+  void *owner;
+  /* Of a module for a GPU: its machine code, or NULL; its PTX, or NULL; or
+     emulated kernels in the order of the metadata, with their emulator. */
+  const void *cubin;
+  const char *ptx;
+  void (*const *emulated)(void **);
+  const attn_rt_emulator *emulator; /* must outlive the module */
+} attn_rt_code;
+
+attn_rt_module *attn_rt_load_code(const attn_rt_code *code);
+
 void attn_rt_unload(attn_rt_module *module);
 
 int32_t attn_rt_num_inputs(const attn_rt_module *module);
@@ -92,6 +128,38 @@ const char *attn_rt_metadata(const attn_rt_module *module);
 int attn_rt_run(attn_rt_module *module, const char *const *names,
                 const attn_rt_tensor *inputs, int32_t num_inputs,
                 attn_rt_tensor *outputs);
+
+/* How a module for a GPU runs. Begin with attn_rt_run_options options =
+   {sizeof(options)}; what is 0 takes its default. */
+typedef struct attn_rt_run_options {
+  uint32_t struct_size;
+  /* Number of the GPU, as the CUDA driver counts. */
+  int32_t device;
+  /* Whether the data of inputs and outputs lie on that GPU. Then the run only
+     queues work on the stream and returns, and outputs are freed by
+     attn_rt_device_tensor_free. Else inputs are copied to the GPU, and outputs
+     to the host when all is done. */
+  int32_t on_device;
+  /* A CUstream; NULL is the default stream. */
+  void *stream;
+} attn_rt_run_options;
+
+/* attn_rt_run with options; NULL means none. */
+int attn_rt_run_with(attn_rt_module *module, const char *const *names,
+                     const attn_rt_tensor *inputs, int32_t num_inputs,
+                     attn_rt_tensor *outputs,
+                     const attn_rt_run_options *options);
+
+/* Frees the data of an output that lies on GPU `device`, once the work on
+   `stream` that was queued before is done, and empties the tensor. */
+int attn_rt_device_tensor_free(int32_t device, attn_rt_tensor *tensor,
+                               void *stream);
+
+/* A dense tensor of the size of `tensor` on GPU `device`, with the contents of
+   `tensor`, which lies on the host (to_device 1); or the other way (0). The
+   data of `result` is to be freed as that of an output. Waits. */
+int attn_rt_device_tensor_copy(int32_t device, const attn_rt_tensor *tensor,
+                               int32_t to_device, attn_rt_tensor *result);
 
 /* Frees the data of an output of attn_rt_run and empties the tensor. */
 void attn_rt_tensor_free(attn_rt_tensor *tensor);
