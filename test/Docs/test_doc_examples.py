@@ -19,6 +19,8 @@ INLINE = re.compile(r"^[ ]*Example: `(#[^`]+)`", re.MULTILINE)
 OPERATION = re.compile(r"^### `([\w.]+)` \(", re.MULTILINE)
 VALUE = re.compile(r"%[\w$.-]+")
 DEFINED = re.compile(r"^\s*(%[\w$.-]+(?::\d+)?(?:\s*,\s*%[\w$.-]+)*)\s*=", re.MULTILINE)
+# Arguments of a region.
+INNER = re.compile(r"\((%[^()]*: [^()]*)\) \{$", re.MULTILINE)
 WRONG_TYPE = re.compile(
     r"use of value '(%[\w$.-]+)' expects different type than prior uses: "
     r"'([^']+)' vs 'none'"
@@ -40,7 +42,7 @@ def complete(example):
         return example
     if example.lstrip().startswith("#"):
         return f"func.func private @example() attributes {{a = {example}}}"
-    defined = {n for line in DEFINED.findall(example) for n in VALUE.findall(line)}
+    defined = {n for line in DEFINED.findall(example) + INNER.findall(example) for n in VALUE.findall(line)}
     free = [v for v in dict.fromkeys(VALUE.findall(example)) if v not in defined]
     types = dict.fromkeys(free, "none")
     while True:

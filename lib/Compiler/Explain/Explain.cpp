@@ -165,6 +165,8 @@ static std::string maskText(AttentionOp op) {
     parts.push_back("keep " + shapeText(keep.getType()));
   if (Value bias = op.getBias())
     parts.push_back("bias " + shapeText(bias.getType()));
+  if (op.hasScore())
+    parts.push_back("score region");
   if (op.getSinkLogits())
     parts.push_back("sink logits");
   if (Value rows = op.getRows())

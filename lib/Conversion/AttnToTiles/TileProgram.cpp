@@ -43,12 +43,13 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
   keyTile = options.keyTile;
   valuePanel = valueDim % options.panel ? valueDim : options.panel;
   pairs = options.bf16Pairs && element.isBF16() && headDim % 2 == 0;
-  // Powers of two instead of e: log2(e) joins the scale.
+  // Powers of two instead of e: log2(e) joins the scale, or follows what is
+  // defined on the scores themselves.
   constexpr double log2e = llvm::numbers::log2e;
   double scale = op.getEffectiveScale();
   if (auto cap = op.getSoftcap())
     scale /= cap->convertToDouble();
-  else
+  else if (!op.hasScore())
     scale *= log2e;
   queryScale = scale;
   scoreScale = 1;
@@ -135,7 +136,7 @@ OpFoldResult TileProgram::numKeys(OpFoldResult batch) {
 }
 
 OpFoldResult TileProgram::queryPosition(OpFoldResult batch) {
-  Value offset = op.getMask() ? op.getQueryOffset() : Value();
+  Value offset = op.readsPositions() ? op.getQueryOffset() : Value();
   if (!offset)
     return c(0);
   if (!isa<RankedTensorType>(offset.getType()))

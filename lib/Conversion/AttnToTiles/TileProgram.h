@@ -71,6 +71,10 @@ private:
   Value productsFromRows(const QueryTile &tile, Value query,
                          OpFoldResult firstKey, OpFoldResult count,
                          int64_t keys);
+  Value toBase2(Value x);
+  Value modifyScore(MaskPoint point, Value score, bool tail);
+  /// The key, or the last one where it may lie past the end.
+  OpFoldResult keyInside(OpFoldResult key, bool tail);
   Value modifyScores(const QueryTile &tile, Value scores, OpFoldResult firstKey,
                      bool partial, KeepFn keep = {});
   /// With `skipZeros` a weight of zero makes zero even of NaN and infinity.

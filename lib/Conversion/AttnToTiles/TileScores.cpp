@@ -245,74 +245,90 @@ Value TileProgram::extractBroadcast(Value tensor,
   return tensor::ExtractOp::create(b, tensor, at);
 }
 
+OpFoldResult TileProgram::keyInside(OpFoldResult key, bool tail) {
+  return tail ? math.min(key, math.sub(kvLen, c(1))) : key;
+}
+
+/// A number to base 2 from one to base e. The lowest finite numbers stay
+/// finite: they mask a pair unless all pairs of the row carry them.
+Value TileProgram::toBase2(Value x) {
+  constexpr double lowest = -std::numeric_limits<float>::max();
+  Value scaled = arith::MulFOp::create(b, x, number(llvm::numbers::log2e));
+  Value minusInf = number(-std::numeric_limits<double>::infinity());
+  Value isLow = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, scaled,
+                                      number(lowest));
+  Value finite = arith::SelectOp::create(b, isLow, number(lowest), scaled);
+  Value isNone =
+      arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x, minusInf);
+  return arith::SelectOp::create(b, isNone, minusInf, finite);
+}
+
+/// The score to base 2 of a product: scale, softcap, bias and region. With
+/// `tail` the key may lie past the end.
+Value TileProgram::modifyScore(MaskPoint point, Value score, bool tail) {
+  auto times = [&](Value value, double factor) -> Value {
+    if (factor == 1)
+      return value;
+    return arith::MulFOp::create(b, value, number(factor));
+  };
+  auto readBias = [&]() {
+    return toCompute(extractBroadcast(
+        op.getBias(), {point.batch, point.head, point.queryRow, point.key},
+        tail));
+  };
+  auto add = [&](Value bias) { score = arith::AddFOp::create(b, score, bias); };
+  bool before = op.getBias() && op.getSoftcap() &&
+                op.getBiasOrder() == BiasOrder::BeforeSoftcap;
+  // A region gets the score to base e.
+  double unit = op.hasScore() ? 1 : llvm::numbers::log2e;
+  score = times(score, scoreScale);
+  if (auto softcap = op.getSoftcap()) {
+    double cap = softcap->convertToDouble();
+    if (before)
+      add(times(readBias(), 1 / cap));
+    score = times(math::TanhOp::create(b, score), cap * unit);
+  }
+  if (op.getBias() && !before)
+    add(op.hasScore() ? readBias() : toBase2(readBias()));
+  if (!op.hasScore())
+    return score;
+  point.key = keyInside(point.key, tail);
+  return toBase2(op.buildScore(b, point, score));
+}
+
 Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
                                 OpFoldResult firstKey, bool partial,
                                 KeepFn keep) {
   bool tail = partial && !gathered && mayEndInside();
   bool masked = partial && mask;
   if (scoreScale == 1 && !op.getSoftcap() && !op.getBias() && !op.getKeep() &&
-      !tail && !masked)
+      !op.hasScore() && !tail && !masked)
     return scores;
   return generic({}, scores, {{0, 1}}, 2, 0, [&](ValueRange x) -> Value {
     Value score = x[0];
     OpFoldResult queryRow = index(0);
     Row row = rowOf(tile, cast<Value>(queryRow));
     OpFoldResult key = keyOfColumn(firstKey, index(1));
-    auto times = [&](Value value, double factor) -> Value {
-      if (factor == 1)
-        return value;
-      return arith::MulFOp::create(b, value, number(factor));
-    };
-    auto addBias = [&](double factor) {
-      Value bias = extractBroadcast(op.getBias(),
-                                    {tile.batch, row.head, row.row, key}, tail);
-      bias = toCompute(bias);
-      Value scaled = times(bias, factor);
-      if (factor > 1) {
-        // The lowest finite numbers stay finite in base 2: they mask a pair
-        // unless all pairs of the row carry them.
-        constexpr double lowest = -std::numeric_limits<float>::max();
-        Value minusInf = number(-std::numeric_limits<double>::infinity());
-        Value isLow = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT,
-                                            scaled, number(lowest));
-        Value finite =
-            arith::SelectOp::create(b, isLow, number(lowest), scaled);
-        Value isNone =
-            arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, bias, minusInf);
-        scaled = arith::SelectOp::create(b, isNone, minusInf, finite);
-      }
-      score = arith::AddFOp::create(b, score, scaled);
-    };
-    constexpr double log2e = llvm::numbers::log2e;
-    score = times(score, scoreScale);
-    bool before = op.getBiasOrder() == BiasOrder::BeforeSoftcap;
-    if (auto softcap = op.getSoftcap()) {
-      double cap = softcap->convertToDouble();
-      if (op.getBias() && before)
-        addBias(1 / cap);
-      score = times(math::TanhOp::create(b, score), cap * log2e);
-      if (op.getBias() && !before)
-        addBias(log2e);
-    } else if (op.getBias()) {
-      addBias(log2e);
-    }
+    MaskPoint point;
+    point.batch = tile.batch;
+    point.head = row.head;
+    point.heads = heads;
+    point.kvLen = kvLen;
+    point.entry = row.entry;
+    point.queryRow = row.row;
+    if (masked || op.hasScore())
+      point.query = math.add(row.row, tile.position);
+    point.key = key;
+    point.operands = maskOperands;
+    score = modifyScore(point, score, tail);
     OpFoldResult kept = math.boolean(true);
     if (op.getKeep())
       kept = extractBroadcast(op.getKeep(),
                               {tile.batch, row.head, row.row, key}, tail);
     if (masked) {
       // Reads of the mask's operands stay inside.
-      OpFoldResult inside = tail ? math.min(key, math.sub(kvLen, c(1))) : key;
-      MaskPoint point;
-      point.batch = tile.batch;
-      point.head = row.head;
-      point.heads = heads;
-      point.kvLen = kvLen;
-      point.entry = row.entry;
-      point.queryRow = row.row;
-      point.query = math.add(row.row, tile.position);
-      point.key = mask.getNumMaskOperands() ? inside : key;
-      point.operands = maskOperands;
+      if (mask.getNumMaskOperands())
+        point.key = keyInside(key, tail);
       kept = math.logicalAnd(kept, keep ? keep(point)
                                         : mask.keep(b, b.getLoc(), point));
     }

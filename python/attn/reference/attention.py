@@ -18,6 +18,7 @@ def attention(
     softmax_scale=None,
     softcap=None,
     bias_order="after_softcap",
+    score=None,
 ):
     """Attention, row by row.
 
@@ -31,6 +32,7 @@ def attention(
     sink_logits  [H], one more logit in the denominator of each softmax
     softcap      c: scores become c * tanh(score / c)
     bias_order   'after_softcap' or 'before_softcap'
+    score        function (scores, b, h, i, keys) -> scores of one row, last
 
     Returns the output [B, H, Sq, Dv] and the natural logarithm of the softmax
     denominator [B, H, Sq]. A row that attends to nothing is zero, with a
@@ -64,6 +66,8 @@ def attention(
             scores = softcap * np.tanh(scores / softcap)
         if bias_order == "after_softcap":
             scores = scores + row_bias
+        if score is not None and js.size:
+            scores = score(scores, b, h, i, js)
         logits = scores
         if sink_logits is not None:
             logits = np.append(scores, np.float64(sink_logits[h]))

@@ -7,7 +7,7 @@ import numpy as np
 
 from attn.reference import attention
 
-from . import masks
+from . import masks, scores
 from .cases import Argument, Case
 from .dtypes import ROUNDOFF, TINY
 
@@ -37,6 +37,7 @@ class AttentionCase(Case):
     scale: float = None
     softcap: float = None
     bias_order: str = None
+    score: str = None  # a kind of scores.KINDS
     precision: str = None
     lse: bool = False
     special: str = None  # what non-finite numbers lie where; see values()
@@ -91,6 +92,14 @@ class AttentionCase(Case):
     def _mask_operands(self):
         return [argument for _, own in self._mask_leaves() for argument in own]
 
+    def _score_operands(self):
+        if not self.score:
+            return []
+        return [
+            self._tensor(f"t{i}", dims, self._compute)
+            for i, dims in enumerate(scores.operands(self.score, self._sizes))
+        ]
+
     def arguments(self):
         result = [
             self._tensor("q", "BHSD", self.dtype),
@@ -112,7 +121,7 @@ class AttentionCase(Case):
             result.append(self._tensor("counts", "B" + self.row_heads, self.index_type))
         if self.sinks:
             result.append(self._tensor("sinks", "H", "f32"))
-        return result + self._mask_operands()
+        return result + self._score_operands() + self._mask_operands()
 
     def results(self):
         result = [self._tensor("output", "BHRV", self.dtype)]
@@ -138,6 +147,9 @@ class AttentionCase(Case):
                 parts.append(f"{clause}(%{name} : {types[name]})")
         if self.N >= 0:
             parts.append(f"routing(%rows, %counts : {types['rows']}, {types['counts']})")
+        if self.score:
+            read = [a.type for a in self._score_operands()]
+            parts.append(scores.text(self.score, self._compute, read, self._sizes))
         attributes = []
         if self.scale is not None:
             attributes.append(f"softmax_scale = {self.scale:.17e} : f64")
@@ -178,6 +190,8 @@ class AttentionCase(Case):
                 values[name] = rng.integers(-1, self.N + 2, shape)
             elif name == "offset":
                 values[name] = np.array(self.query_offset)
+        for argument in self._score_operands():
+            values[argument.name] = rng.standard_normal(argument.shape)
         for leaf, own in self._mask_leaves():
             shapes = [argument.shape for argument in own]
             of_leaf = masks.values(leaf, shapes, self._sizes, rng)
@@ -265,6 +279,19 @@ class AttentionCase(Case):
             return np.zeros((self.B, self.H, self.N, tensor.shape[3]), tensor.dtype)
         return np.take_along_axis(whole, rows[..., None], axis=2)
 
+    def _score_function(self, values):
+        """The region in NumPy, on the entries of the row lists."""
+        operands = [values[a.name] for a in self._score_operands()]
+        function = scores.KINDS[self.score].function
+        rows = self._listed(values)[0] if self.N >= 0 else None
+        offset = np.broadcast_to(values.get("offset", 0), (self.B,))
+
+        def apply(row_scores, b, h, i, keys):
+            row = i if rows is None else rows[b, h, i]
+            return function(row_scores, operands, b, h, row, row + offset[b], keys)
+
+        return apply
+
     def expected(self, values):
         values = {a.name: value for a, value in zip(self.arguments(), values)}
         kept = self._kept(values)
@@ -281,6 +308,7 @@ class AttentionCase(Case):
             softmax_scale=self.scale,
             softcap=self.softcap,
             bias_order=self.bias_order or "after_softcap",
+            score=self._score_function(values) if self.score else None,
         )
         row, of_lse = self._tolerances(values, kept)
         if self.N >= 0:
@@ -319,6 +347,12 @@ class AttentionCase(Case):
             score_error = score_error + 2 * u * (size + bias)
         if self.softcap is not None:
             score_error = score_error + 8 * u * self.softcap
+        if self.score:
+            kind = scores.KINDS[self.score]
+            operands = [values[a.name] for a in self._score_operands()]
+            score_error = kind.gain(operands) * (score_error + 2 * u * size)
+            distance = self.S + self.K + np.max(np.abs(values.get("offset", 0)))
+            score_error = score_error + 4 * u * kind.added(operands, distance)
         if self.sinks:
             sinks = np.nan_to_num(np.abs(values["sinks"]), posinf=0, neginf=0)
             score_error = score_error + u * sinks[None, :, None, None]

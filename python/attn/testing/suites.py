@@ -6,7 +6,7 @@ import itertools
 import random
 import unittest
 
-from . import masks
+from . import masks, scores
 from .attention import AttentionCase
 from .execute import Library, run_cases
 from .linear import LinearCase
@@ -128,6 +128,19 @@ def attention_cases():
     for dtype in ["f64", "f32"]:
         yield A(dtype=dtype, spread=30.0, lse=True)
         yield A(dtype=dtype, spread=30.0, sinks=True, mask=CAUSAL, lse=True)
+    # Score regions.
+    for score, dtype in itertools.product(scores.KINDS, ["f64", "f32"]):
+        yield A(
+            B=2, H=4, G=2, dtype=dtype, score=score, mask=CAUSAL, query_offset=(2, 0), lse=True,
+            kv_lengths=(6, 3), dynamic="BSK", bias="B1SK", softcap=2.0,
+        )
+        yield A(H=4, G=1, S=1, K=9, V=3, dtype=dtype, score=score, query_offset=8, sinks=True)
+        yield A(
+            B=2, H=4, G=2, N=6, dtype=dtype, score=score, mask=CAUSAL, query_offset=2, lse=True,
+            dynamic="BSKN",
+        )
+        yield A(S=0, K=5, dtype=dtype, score=score, dynamic="SK", lse=True)
+        yield A(S=5, K=0, dtype=dtype, score=score, dynamic="SK", lse=True)
     # Not finite: a NaN in what is kept shows, in what is not it does not.
     for dtype in ["f64", "f32"]:
         yield A(dtype=dtype, special="nan_query", lse=True)

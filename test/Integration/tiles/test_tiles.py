@@ -16,6 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "python"))
 
+from attn.testing import scores  # noqa: E402
 from attn.testing.attention import AttentionCase  # noqa: E402
 from attn.testing.dtypes import ROUNDOFF  # noqa: E402
 from attn.testing.execute import LOWER_LINALG, Library, run_cases  # noqa: E402
@@ -277,6 +278,33 @@ def routed_cases():
         yield A(N=entries, index_type="i32", mask=("any_of", SINK, DOCUMENTS), **shapes)
 
 
+def score_cases():
+    """Regions in full, partial and gathered tiles, over heads of a group, rows
+    of a list, and beyond the last key."""
+    for score in scores.KINDS:
+        common = dict(B=2, H=4, G=2, D=8, V=24, score=score, lse=True)
+        for rows, keys, dynamic in [(100, 333, ""), (197, 128, "BSK"), (1, 600, "BSK"), (3, 70, "")]:
+            yield A(S=rows, K=keys, mask=CAUSAL, query_offset=keys - rows, dynamic=dynamic, **common)
+        hidden = score == "nan_future"
+        for mask in [None, BLOCKS[0], BLOCKS[4]]:
+            kept = ("all_of", CAUSAL, mask) if hidden and mask else CAUSAL if hidden else mask
+            yield A(S=90, K=150, mask=kept, query_offset=(60, 10), **common)
+            yield A(S=1, K=700, mask=kept, query_offset=600, dynamic="SK", **common)
+        yield A(S=40, K=90, kv_lengths=(89, 0), mask=CAUSAL, query_offset=50, bias="B1SK",
+                keep="1HSK", softcap=2.0, sinks=True, **common)
+        for entries in [1, 90]:
+            yield A(S=150, K=170, N=entries, mask=CAUSAL, query_offset=20, dynamic="NS", **common)
+        # A kept pair of no weight may hide a NaN.
+        for special in ["nan_unkept"] if score == "stripes" else ["nan_some", "nan_unkept"]:
+            yield A(S=70, K=150, mask=CAUSAL, query_offset=(80, 3), special=special, **common)
+            yield A(S=1, K=150, kv_lengths=(149, 70), mask=CAUSAL, query_offset=149,
+                    special=special, dynamic="K", **common)
+        if not hidden:
+            yield A(S=33, K=65, kv_lengths=(64, 7), special="nan_beyond_lengths", **common)
+        for rows, dtype in [(70, "bf16"), (1, "f16")]:
+            yield A(S=rows, K=150, dtype=dtype, mask=CAUSAL, query_offset=150 - rows, **common)
+
+
 def hidden_cases():
     """NaN and infinity in keys and values that only some rows keep."""
     masks = [CAUSAL, WINDOW, DOCUMENTS, ("not", DOCUMENTS), ("any_of", SINK, ("window", 5, 5)),
@@ -306,6 +334,7 @@ def layout_cases():
 
 
 def half_cases(A=AttentionCase):
+    yield A(dtype="bf16", score="shift", mask=CAUSAL, query_offset=30, H=4, S=70, K=100, D=32, V=40)
     for rows in [1, 100]:
         yield A(dtype="bf16", mask=CAUSAL, query_offset=100 - rows, H=4, S=rows, K=100, D=32, V=40,
                 special="nan_some")
@@ -341,7 +370,7 @@ for target, known, options in [
 ]:
     build = functools.partial(Library, passes=passes(*options))
     groups = {
-        "Shapes": shape_cases, "Masks": mask_cases, "Features": feature_cases,
+        "Shapes": shape_cases, "Masks": mask_cases, "Features": feature_cases, "Scores": score_cases,
         "Hidden": hidden_cases, "Routed": routed_cases, "Layouts": layout_cases, "Halves": half_cases
     }
     if target == "Bf16":

@@ -1,7 +1,9 @@
 //===- AttentionOp.cpp - Scaled dot product attention ---------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/PatternMatch.h"
 #include "llvm/ADT/StringExtras.h"
@@ -36,6 +38,66 @@ std::optional<int64_t> AttentionOp::getGroupSize() {
 
 std::pair<Value, int64_t> AttentionOp::getResultRows() {
   return {getRows() ? getRows() : getQuery(), 2};
+}
+
+bool AttentionOp::readsPositions() {
+  constexpr unsigned position = 4;
+  return getMask() ||
+         (hasScore() && !getScore().getArgument(position).use_empty());
+}
+
+Value AttentionOp::buildScore(OpBuilder &builder, const MaskPoint &point,
+                              Value score) {
+  Block &body = getScore().front();
+  OpFoldResult indices[] = {point.batch, point.head, point.queryRow,
+                            point.query, point.key};
+  IRMapping map;
+  map.map(body.getArgument(0), score);
+  for (auto [argument, index] :
+       llvm::zip(body.getArguments().drop_front(), indices))
+    if (!argument.use_empty())
+      map.map(argument,
+              getValueOrCreateConstantIndexOp(builder, getLoc(), index));
+  for (Operation &inner : body.without_terminator())
+    builder.clone(inner, map);
+  return map.lookupOrDefault(cast<YieldOp>(body.back()).getScore());
+}
+
+LogicalResult AttentionOp::verifyRegions() {
+  if (!hasScore())
+    return success();
+  Block &body = getScore().front();
+  SmallVector<Type> expected = {getComputeType()};
+  expected.append(5, IndexType::get(getContext()));
+  if (!llvm::equal(body.getArgumentTypes(), expected))
+    return emitOpError("expects 'score' to have the arguments (")
+           << expected.front()
+           << ", index, index, index, index, index): score, batch entry, head, "
+              "row, position and key, but they are ("
+           << body.getArgumentTypes() << ")";
+  auto yield = dyn_cast_or_null<YieldOp>(body.empty() ? nullptr : &body.back());
+  if (!yield)
+    return emitOpError("expects 'score' to end with attn.yield");
+  if (yield.getScore().getType() != expected.front())
+    return emitOpError("expects 'score' to yield ")
+           << expected.front() << ", but it yields "
+           << yield.getScore().getType();
+  for (Operation &inner : body.without_terminator()) {
+    auto isScalar = [](Type type) { return type.isIntOrIndexOrFloat(); };
+    StringRef fault = inner.getNumRegions() != 0    ? "it has regions"
+                      : !isMemoryEffectFree(&inner) ? "it may have effects"
+                      : !llvm::all_of(inner.getResultTypes(), isScalar)
+                          ? "its result is no scalar"
+                          : "";
+    if (fault.empty())
+      continue;
+    InFlightDiagnostic error = emitOpError("expects 'score' to be code of "
+                                           "scalars, but it has '")
+                               << inner.getName() << "'";
+    error.attachNote(inner.getLoc()) << fault;
+    return error;
+  }
+  return success();
 }
 
 /// Dimension `i` of `a` and dimension `j` of `b` are both known and differ.
@@ -284,7 +346,7 @@ struct DropZeroOffset : OpRewritePattern<AttentionOp> {
   LogicalResult matchAndRewrite(AttentionOp op,
                                 PatternRewriter &rewriter) const override {
     Value offset = op.getQueryOffset();
-    if (!offset || (op.getMask() && !matchPattern(offset, m_Zero())))
+    if (!offset || (op.readsPositions() && !matchPattern(offset, m_Zero())))
       return rewriter.notifyMatchFailure(op, "the offset has a meaning");
     rewriter.modifyOpInPlace(op, [&] { op.getQueryOffsetMutable().clear(); });
     return success();
@@ -301,8 +363,24 @@ struct DropUnusedLse : OpRewritePattern<AttentionOp> {
     auto plain = AttentionOp::create(rewriter, op.getLoc(),
                                      TypeRange{op.getOutput().getType()},
                                      op->getOperands(), op->getAttrs());
+    plain.getScore().takeBody(op.getScore());
     rewriter.replaceAllUsesWith(op.getOutput(), plain.getOutput());
     rewriter.eraseOp(op);
+    return success();
+  }
+};
+
+/// A region that yields the score it gets has no meaning.
+struct DropIdentityScore : OpRewritePattern<AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AttentionOp op,
+                                PatternRewriter &rewriter) const override {
+    if (!op.hasScore())
+      return rewriter.notifyMatchFailure(op, "no score region");
+    Block &body = op.getScore().front();
+    if (cast<YieldOp>(body.back()).getScore() != body.getArgument(0))
+      return rewriter.notifyMatchFailure(op, "the region changes scores");
+    rewriter.modifyOpInPlace(op, [&] { rewriter.eraseBlock(&body); });
     return success();
   }
 };
@@ -311,6 +389,6 @@ struct DropUnusedLse : OpRewritePattern<AttentionOp> {
 
 void AttentionOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
                                               MLIRContext *context) {
-  patterns.add<SimplifyMask, DropCoveringMask, DropZeroOffset, DropUnusedLse>(
-      context);
+  patterns.add<SimplifyMask, DropCoveringMask, DropZeroOffset, DropUnusedLse,
+               DropIdentityScore>(context);
 }

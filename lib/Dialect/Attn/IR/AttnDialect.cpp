@@ -41,6 +41,29 @@ static void printMaskList(AsmPrinter &printer,
   printer << ']';
 }
 
+/// `score(%s: f32, %b: index, ...) { ... }`, or nothing.
+static ParseResult parseScoreRegion(OpAsmParser &parser, Region &region) {
+  if (failed(parser.parseOptionalKeyword("score")))
+    return success();
+  SmallVector<OpAsmParser::Argument> arguments;
+  return failure(parser.parseArgumentList(arguments,
+                                          OpAsmParser::Delimiter::Paren,
+                                          /*allowType=*/true) ||
+                 parser.parseRegion(region, arguments));
+}
+
+static void printScoreRegion(OpAsmPrinter &printer, AttentionOp op,
+                             Region &region) {
+  if (region.empty())
+    return;
+  printer << "score(";
+  llvm::interleaveComma(region.getArguments(), printer, [&](BlockArgument x) {
+    printer.printRegionArgument(x);
+  });
+  printer << ") ";
+  printer.printRegion(region, /*printEntryBlockArgs=*/false);
+}
+
 #define GET_ATTRDEF_CLASSES
 #include "attn/Dialect/Attn/IR/AttnAttrs.cpp.inc"
 #define GET_OP_CLASSES

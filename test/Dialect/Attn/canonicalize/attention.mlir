@@ -191,3 +191,77 @@ func.func @append_nothing(%c: tensor<1x2x3x4xf32>, %u: tensor<1x2x0x4xf32>,
     : tensor<1x2x3x4xf32>, tensor<1x2x0x4xf32> -> tensor<1x2x3x4xf32>
   return %r, %s : tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>
 }
+
+// -----
+
+// CHECK-LABEL: func.func @identity_score
+//       CHECK:   attn.attention %{{[^ ]*}}, %{{[^ ]*}}, %{{[^ ]*}} : tensor
+func.func @identity_score(%q: tensor<1x2x3x4xf32>) -> tensor<1x2x3x4xf32> {
+  %zero = arith.constant -0.0 : f32
+  %o = attn.attention %q, %q, %q
+    score(%s: f32, %b: index, %h: index, %row: index, %position: index, %key: index) {
+      %t = arith.addf %s, %zero : f32
+      attn.yield %t : f32
+    }
+    : tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>
+    -> tensor<1x2x3x4xf32>
+  return %o : tensor<1x2x3x4xf32>
+}
+
+// -----
+
+// The region is simplified, and stays when the lse goes.
+// CHECK-LABEL: func.func @score_of_constants
+//       CHECK:   %[[C:.*]] = arith.constant 3.000000e+00 : f32
+//       CHECK:   %{{.*}} = attn.attention {{.*}} score(%[[S:.*]]: f32, {{.*}}) {
+//  CHECK-NEXT:     %[[T:.*]] = arith.mulf %[[S]], %[[C]] : f32
+//  CHECK-NEXT:     attn.yield %[[T]] : f32
+//  CHECK-NEXT:   } : {{.*}} -> tensor<1x2x3x4xf32>
+//  CHECK-NEXT:   return
+func.func @score_of_constants(%q: tensor<1x2x3x4xf32>) -> tensor<1x2x3x4xf32> {
+  %table = arith.constant dense<[1.0, 2.0]> : tensor<2xf32>
+  %o, %lse = attn.attention %q, %q, %q
+    score(%s: f32, %b: index, %h: index, %row: index, %position: index, %key: index) {
+      %c0 = arith.constant 0 : index
+      %c1 = arith.constant 1 : index
+      %x = tensor.extract %table[%c0] : tensor<2xf32>
+      %y = tensor.extract %table[%c1] : tensor<2xf32>
+      %z = arith.addf %x, %y : f32
+      %t = arith.mulf %s, %z : f32
+      attn.yield %t : f32
+    }
+    : tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>
+    -> tensor<1x2x3x4xf32>, tensor<1x2x3xf32>
+  return %o : tensor<1x2x3x4xf32>
+}
+
+// -----
+
+// Only a mask, or a region that reads positions, gives the offset a meaning.
+// CHECK-LABEL: func.func @offset_of_score
+//       CHECK:   attn.attention {{.*}} query_offset(%{{.*}} : index) score({{.*}}, %[[P:.*]]: index, %{{.*}}: index) {
+//       CHECK:   attn.attention
+//   CHECK-NOT:   query_offset
+//       CHECK:   return
+func.func @offset_of_score(%q: tensor<1x2x3x4xf32>, %past: index)
+    -> (tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>) {
+  %o = attn.attention %q, %q, %q query_offset(%past : index)
+    score(%s: f32, %b: index, %h: index, %row: index, %position: index, %key: index) {
+      %i = arith.index_cast %position : index to i32
+      %x = arith.sitofp %i : i32 to f32
+      %t = arith.mulf %s, %x : f32
+      attn.yield %t : f32
+    }
+    : tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>
+    -> tensor<1x2x3x4xf32>
+  %p = attn.attention %q, %q, %q query_offset(%past : index)
+    score(%s: f32, %b: index, %h: index, %row: index, %position: index, %key: index) {
+      %i = arith.index_cast %row : index to i32
+      %x = arith.sitofp %i : i32 to f32
+      %t = arith.mulf %s, %x : f32
+      attn.yield %t : f32
+    }
+    : tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>
+    -> tensor<1x2x3x4xf32>
+  return %o, %p : tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>
+}

@@ -64,6 +64,40 @@ func.func @f64(%x: tensor<1x1x3x4xf64>)
   return %o, %lse : tensor<1x1x3x4xf64>, tensor<1x1x3xf64>
 }
 
+// CHECK-LABEL: func.func @score
+//       CHECK:   attn.attention %{{.*}} query_offset(%{{.*}} : index)
+//  CHECK-SAME:     score(%[[S:.*]]: f32, %{{.*}}: index, %[[H:.*]]: index, %[[R:.*]]: index, %[[P:.*]]: index, %[[K:.*]]: index) {
+//       CHECK:     %[[X:.*]] = tensor.extract %{{.*}}[%[[H]], %[[K]]] : tensor<2x9xf32>
+//       CHECK:     %[[Y:.*]] = arith.addf %[[S]], %[[X]] : f32
+//       CHECK:     attn.yield %[[Y]] : f32
+//       CHECK:   } {note = "mine"} : tensor<1x2x3x4xf16>
+func.func @score(%x: tensor<1x2x3x4xf16>, %past: index, %table: tensor<2x9xf32>)
+    -> tensor<1x2x3x4xf16> {
+  %o = attn.attention %x, %x, %x query_offset(%past : index)
+    score(%s: f32, %b: index, %h: index, %row: index, %position: index, %key: index) {
+      %t = tensor.extract %table[%h, %key] : tensor<2x9xf32>
+      %u = arith.addf %s, %t : f32
+      attn.yield %u : f32
+    } {note = "mine"}
+    : tensor<1x2x3x4xf16>, tensor<1x2x3x4xf16>, tensor<1x2x3x4xf16>
+    -> tensor<1x2x3x4xf16>
+  return %o : tensor<1x2x3x4xf16>
+}
+
+// The code is of the type of scores.
+// CHECK-LABEL: func.func @score_precision
+//       CHECK:   score(%[[S:.*]]: bf16, {{.*}}) {
+//       CHECK:     attn.yield %[[S]] : bf16
+func.func @score_precision(%x: tensor<1x2x3x4xf16>) -> tensor<1x2x3x4xf16> {
+  %o = attn.attention %x, %x, %x
+    score(%s: bf16, %b: index, %h: index, %row: index, %position: index, %key: index) {
+      attn.yield %s : bf16
+    } {softmax_precision = bf16}
+    : tensor<1x2x3x4xf16>, tensor<1x2x3x4xf16>, tensor<1x2x3x4xf16>
+    -> tensor<1x2x3x4xf16>
+  return %o : tensor<1x2x3x4xf16>
+}
+
 // CHECK-LABEL: func.func @merge
 //       CHECK:   attn.merge (%{{.*}}, %{{.*}}), (%{{.*}}, %{{.*}}) : tensor<?x2x?x4xbf16>, tensor<?x2x?xf32>
 //       CHECK:   attn.merge (%{{.*}}, %{{.*}}) {note = "one part"} :

@@ -21,6 +21,7 @@ def Attn_AttentionOp : Attn_Op<"attention", [
         s[j] = softmax_scale * dot(query[b,h,i,:], key[b,g,j,:])
         s[j] = softcap * tanh(s[j] / softcap)                 if softcap
         s[j] = s[j] + bias[b,h,i,j]                           if bias
+        s[j] = score(s[j], b, h, i, p, j)                     if score
         output[b,h,i,:] = sum_j softmax(s)[j] * value[b,g,j,:]
 
     where `j` runs over the keys that are kept: `j < kv_lengths[b]`,
@@ -29,6 +30,18 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     an `lse` of minus infinity (with `sinks` the head's sink logit).
     `bias_order = #attn.bias_order<before_softcap>` adds the bias before the
     softcap.
+
+    The region `score` is code for one score, in the type of scores: what it
+    yields is the score of a pair. Its arguments are the score after scale,
+    softcap and bias, then as `index` the batch entry, the query head, the row
+    of the query, the position of that row, and the key. It may use values from
+    outside, above all tensors that it reads with `tensor.extract`: slopes of
+    heads, tables of distances, products of the query with a table. Operations
+    in it have scalar results, no effects and no regions. What is not kept is
+    not kept, whatever the region yields, but a target may run the region for
+    any pair of an existing row and key: reads have to be in range for all of
+    them. Relative positions of every kind are written so, and no tensor of all
+    pairs is made (arXiv:2412.05496 names such a function `score_mod`).
 
     With `routing` a head works on a list of rows only: entry `n` of the results
     is row `rows[b,h,n]` of the query, at the position of that row, for
@@ -80,6 +93,22 @@ def Attn_AttentionOp : Attn_Op<"attention", [
       : tensor<?x8x1x64xf32>, tensor<?x2x?x64xf32>, tensor<?x2x?x64xf32>
       -> tensor<?x8x1x64xf32>, tensor<?x8x1xf32>
     ```
+
+    Example: ALiBi (arXiv:2108.12409), a bias of `-slope * (p - j)`.
+    ```mlir
+    %a = attn.attention %q, %k, %v mask(#attn.causal)
+      score(%s: f32, %b: index, %h: index, %row: index, %position: index, %key: index) {
+        %slope = tensor.extract %slopes[%h] : tensor<8xf32>
+        %apart = arith.subi %key, %position : index
+        %int = arith.index_cast %apart : index to i32
+        %distance = arith.sitofp %int : i32 to f32
+        %bias = arith.mulf %slope, %distance : f32
+        %biased = arith.addf %s, %bias : f32
+        attn.yield %biased : f32
+      }
+      : tensor<1x8x512x64xf16>, tensor<1x2x512x64xf16>, tensor<1x2x512x64xf16>
+      -> tensor<1x8x512x64xf16>
+    ```
   }];
   let arguments = (ins
     Attn_FloatTensor4D:$query, Attn_FloatTensor4D:$key,
@@ -99,6 +128,7 @@ def Attn_AttentionOp : Attn_Op<"attention", [
                       "::mlir::attn::BiasOrder::AfterSoftcap">:$bias_order,
     OptionalAttr<TypeAttr>:$softmax_precision);
   let results = (outs Attn_FloatTensor4D:$output, Optional<Attn_LseTensor>:$lse);
+  let regions = (region MaxSizedRegion<1>:$score);
   let assemblyFormat = [{
     $query `,` $key `,` $value
     oilist( `mask` `(` $mask (`,` $mask_operands^ `:` type($mask_operands))? `)`
@@ -108,6 +138,7 @@ def Attn_AttentionOp : Attn_Op<"attention", [
           | `query_offset` `(` $query_offset `:` type($query_offset) `)`
           | `routing` `(` $rows `,` $row_counts `:` type($rows) `,` type($row_counts) `)`
           | `sinks` `(` $sink_logits `:` type($sink_logits) `)` )
+    custom<ScoreRegion>($score)
     attr-dict `:` type($query) `,` type($key) `,` type($value)
     `->` type($output) (`,` type($lse)^)?
   }];
@@ -120,9 +151,40 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     std::pair<::mlir::Value, int64_t> getResultRows();
     /// Query heads per key/value head, when both are static.
     std::optional<int64_t> getGroupSize();
+    /// Whether a region modifies the scores.
+    bool hasScore() { return !getScore().empty(); }
+    /// Whether positions of query rows matter, and so `query_offset`.
+    bool readsPositions();
+    /// What the region makes of `score` at the pair `point`: code at the
+    /// builder's place. There is a region.
+    ::mlir::Value buildScore(::mlir::OpBuilder &builder,
+                             const ::mlir::attn::MaskPoint &point,
+                             ::mlir::Value score);
   }];
   let hasVerifier = 1;
+  let hasRegionVerifier = 1;
   let hasCanonicalizer = 1;
+}
+
+def Attn_YieldOp : Attn_Op<"yield", [
+    Pure, Terminator, HasParent<"AttentionOp">]> {
+  let summary = "the score that a score region makes";
+  let description = [{
+    Ends the region `score` of `attn.attention`.
+
+    Example:
+    ```mlir
+    %a = attn.attention %q, %k, %v
+      score(%s: f32, %b: index, %h: index, %row: index, %position: index, %key: index) {
+        %twice = arith.addf %s, %s : f32
+        attn.yield %twice : f32
+      }
+      : tensor<1x8x512x64xf16>, tensor<1x2x512x64xf16>, tensor<1x2x512x64xf16>
+      -> tensor<1x8x512x64xf16>
+    ```
+  }];
+  let arguments = (ins Attn_Float:$score);
+  let assemblyFormat = "$score attr-dict `:` type($score)";
 }
 
 def Attn_MergeOp : Attn_Op<"merge", [

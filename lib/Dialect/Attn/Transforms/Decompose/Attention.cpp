@@ -349,7 +349,7 @@ Value AttentionBuilder::buildScores() {
   ScoreOperand keep = addScoreOperand(op.getKeep());
   if (op.getKvLengths())
     inputs.push_back({op.getKvLengths(), mapOf(1, {0})});
-  Value offset = op.getMask() ? op.getQueryOffset() : Value();
+  Value offset = op.readsPositions() ? op.getQueryOffset() : Value();
   if (offset && isa<RankedTensorType>(offset.getType()))
     inputs.push_back({offset, mapOf(1, {0})});
 
@@ -360,7 +360,7 @@ Value AttentionBuilder::buildScores() {
     Value batch, head, entry, row, key;
     OpFoldResult kept = math.boolean(true);
     if (op.getMask() || op.getKvLengths() || bias.read || keep.read ||
-        op.getRows()) {
+        op.getRows() || op.hasScore()) {
       std::tie(batch, head, entry) = std::tuple_cat(rowIndices(b));
       row = entry;
       key = linalg::IndexOp::create(b, rows);
@@ -399,18 +399,14 @@ Value AttentionBuilder::buildScores() {
     if (op.getBiasOrder() == BiasOrder::AfterSoftcap)
       addBias();
 
-    if (keepElement)
-      kept = math.logicalAnd(kept, keepElement);
-    if (op.getKvLengths())
-      kept = math.logicalAnd(kept, math.compare(arith::CmpIPredicate::slt, key,
-                                                convertToIndex(b, *next++)));
-    if (mask) {
+    Value length = op.getKvLengths() ? *next++ : Value();
+    MaskPoint point;
+    if (mask || op.hasScore()) {
       OpFoldResult position = row;
       if (offset)
         position = math.add(row, isa<RankedTensorType>(offset.getType())
                                      ? convertToIndex(b, *next++)
                                      : offset);
-      MaskPoint point;
       point.batch = batch;
       point.head = head;
       point.heads = heads;
@@ -420,8 +416,16 @@ Value AttentionBuilder::buildScores() {
       point.query = position;
       point.key = key;
       point.operands = maskOperands;
-      kept = math.logicalAnd(kept, mask.keep(b, b.getLoc(), point));
     }
+    if (op.hasScore())
+      score = op.buildScore(b, point, score);
+    if (keepElement)
+      kept = math.logicalAnd(kept, keepElement);
+    if (length)
+      kept = math.logicalAnd(kept, math.compare(arith::CmpIPredicate::slt, key,
+                                                convertToIndex(b, length)));
+    if (mask)
+      kept = math.logicalAnd(kept, mask.keep(b, b.getLoc(), point));
     if (constantOf(kept) != 1) {
       Value none =
           buildFloat(b, compute, -std::numeric_limits<double>::infinity());

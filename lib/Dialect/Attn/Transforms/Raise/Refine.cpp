@@ -65,6 +65,9 @@ bool mlir::attn::raise::refineMask(AttentionOp op, Scope &scope,
                                    OpBuilder &builder) {
   if (op.getMask() || op.getQueryOffset() || (!op.getKeep() && !op.getBias()))
     return false;
+  // A region may undo a bias, and reads positions.
+  if (op.hasScore())
+    return false;
   ExprArena &arena = scope.arena;
   ScoreForm form;
   Value keep = op.getKeep(), bias = op.getBias();
