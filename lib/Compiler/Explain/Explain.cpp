@@ -124,18 +124,27 @@ static std::string headsText(Op op) {
       sizeText(cast<ShapedType>(op.getQuery().getType()).getDimSize(1));
   std::string kvHeads =
       sizeText(cast<ShapedType>(op.getKey().getType()).getDimSize(1));
+  std::string valueHeads =
+      sizeText(cast<ShapedType>(op.getValue().getType()).getDimSize(1));
+  if (valueHeads != kvHeads)
+    return heads + "/" + kvHeads + "/" + valueHeads;
   return heads == kvHeads ? heads : heads + "/" + kvHeads;
+}
+
+static int64_t keysOf(AttentionOp op) { return op.getStaticKeys(); }
+template <typename Op>
+static int64_t keysOf(Op op) {
+  return cast<ShapedType>(op.getKey().getType()).getDimSize(2);
 }
 
 /// "1 x 128 x 512 x 64": batch, queries, keys, width of a head.
 template <typename Op>
 static std::string sizesText(Op op) {
   auto query = cast<ShapedType>(op.getQuery().getType());
-  auto key = cast<ShapedType>(op.getKey().getType());
   auto value = cast<ShapedType>(op.getValue().getType());
   std::string text =
       llvm::formatv("{0} x {1} x {2} x {3}", sizeText(query.getDimSize(0)),
-                    sizeText(query.getDimSize(2)), sizeText(key.getDimSize(2)),
+                    sizeText(query.getDimSize(2)), sizeText(keysOf(op)),
                     sizeText(query.getDimSize(3)));
   if (query.getDimSize(3) != value.getDimSize(3))
     text += "/" + sizeText(value.getDimSize(3));
@@ -159,6 +168,9 @@ static std::string maskText(AttentionOp op) {
       text.erase(at, 6);
     parts.push_back(text);
   }
+  if (Value table = op.getPageTable())
+    parts.push_back("pages " + shapeText(table.getType()) + " of " +
+                    sizeText(op.getPageSize()) + " keys");
   if (op.getKvLengths())
     parts.push_back("key lengths");
   if (Value keep = op.getKeep())
@@ -176,17 +188,16 @@ static std::string maskText(AttentionOp op) {
 
 /// Share of the scores that count, as far as the module alone tells.
 static std::string densityText(AttentionOp op) {
-  bool isByData = op.getKvLengths() || op.getKeep() || op.getRows();
+  bool isByData = op.getKvLengths() || op.getPageTable() || op.getKeep() || op.getRows();
   auto mask = op.getMaskAttr();
   if (!mask)
     return isByData ? "by data" : "100 %";
   auto query = cast<ShapedType>(op.getQuery().getType());
-  auto key = cast<ShapedType>(op.getKey().getType());
   IntegerAttr offset;
   bool hasOffset = !op.getQueryOffset() ||
                    matchPattern(op.getQueryOffset(), m_Constant(&offset));
   int64_t heads = query.getDimSize(1);
-  int64_t queryLen = query.getDimSize(2), kvLen = key.getDimSize(2);
+  int64_t queryLen = query.getDimSize(2), kvLen = op.getStaticKeys();
   bool isExact = hasOffset && !ShapedType::isDynamic(queryLen) &&
                  !ShapedType::isDynamic(kvLen);
   if (!isExact)

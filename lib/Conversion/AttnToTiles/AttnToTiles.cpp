@@ -4,6 +4,7 @@
 #include "LocalLinearProgram.h"
 #include "MonotonicProgram.h"
 #include "TileProgram.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"

@@ -18,8 +18,7 @@ SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
   if (maskHasLists())
     headsTogether = std::gcd(headsTogether, alike);
   OpFoldResult rows = c(headsTogether * length), width = c(valueDim);
-  int64_t setsOfGroup = groupSize.value_or(1) / headsTogether;
-  OpFoldResult groups = groupSize ? math.mul(kvHeads, c(setsOfGroup)) : heads;
+  OpFoldResult groups = math.floorDiv(heads, headsTogether);
   OpFoldResult splits = math.ceilDiv(kvLen, options.keySplit);
   Value parts[] = {empty({batches, groups, splits, rows}, compute),
                    empty({batches, groups, splits, rows}, compute),
@@ -30,19 +29,19 @@ SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
         SmallVector<Value> at = loop.getInductionVars();
         QueryTile tile;
         tile.batch = at[0];
-        tile.kvHead = math.floorDiv(at[1], setsOfGroup);
         tile.head = math.mul(at[1], c(headsTogether));
+        tile.heads = headsTogether;
+        setHeads(tile);
+        if (groupSize && !op.hasHeadMaps())
+          tile.keyHead = tile.valueHead =
+              math.floorDiv(at[1], *groupSize / headsTogether);
         tile.mixesMasks = alike % headsTogether != 0;
-        if (!groupSize)
-          tile.kvHead =
-              arith::DivUIOp::create(b, at[1], math.materialize(group))
-                  .getResult();
         tile.firstRow = c(0);
         tile.rows = rows;
         tile.groupRows = true;
         tile.mayRepeat = false;
         tile.position = queryPosition(tile.batch);
-        tile.keyEnd = numKeys(tile.batch);
+        setKeyBounds(tile);
         if (op.getRows()) {
           tile.keyEnd =
               math.select(anyEntry(tile.batch, tile.head, headsTogether),

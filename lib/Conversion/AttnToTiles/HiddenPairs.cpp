@@ -11,7 +11,7 @@ using namespace mlir::attn;
 /// Whether a visited tile may hold a value that a row does not keep. What only
 /// lengths hide is not read, or zero.
 bool TileProgram::mayReadHidden() {
-  return op.getMask() || op.getKeep() ||
+  return op.getMask() || op.getKeep() || pageSize || hasHeadLengths() ||
          (op.getKvLengths() && (op.getBias() || op.hasScore()));
 }
 

@@ -1,52 +1,28 @@
 //===- RoutedRows.cpp - Tiles whose rows come from a list -----------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "TileProgram.h"
+#include "attn/Dialect/Attn/Utils/ListReads.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
 using namespace mlir::attn;
 
-/// Element of a list that may have one head for all of them.
-static Value readList(OpBuilder &b, const IndexMath &math, Value list,
-                      OpFoldResult batch, OpFoldResult head,
-                      std::optional<OpFoldResult> entry) {
-  Location loc = list.getLoc();
-  auto type = cast<RankedTensorType>(list.getType());
-  OpFoldResult ownHead = head;
-  if (type.getDimSize(1) == 1)
-    ownHead = math.constant(0);
-  else if (type.isDynamicDim(1))
-    ownHead = math.min(head, math.sub(tensor::getMixedSize(b, loc, list, 1),
-                                      math.constant(1)));
-  SmallVector<Value> at = {math.materialize(batch), math.materialize(ownHead)};
-  if (entry)
-    at.push_back(math.materialize(*entry));
-  Value x = tensor::ExtractOp::create(b, loc, list, at);
-  if (!x.getType().isIndex())
-    x = arith::IndexCastOp::create(b, loc, b.getIndexType(), x);
-  return x;
-}
-
 OpFoldResult TileProgram::countOf(OpFoldResult batch, OpFoldResult head) {
-  Value count = readList(b, math, op.getRowCounts(), batch, head, std::nullopt);
-  return math.min(count, entries);
+  return readRowCount(b, b.getLoc(), op.getRowCounts(), batch, head, entries);
 }
 
 OpFoldResult TileProgram::listedRow(OpFoldResult batch, OpFoldResult head,
                                     OpFoldResult entry) {
-  Value row = readList(b, math, op.getRows(), batch, head, entry);
-  return math.max(c(0), math.min(row, math.sub(queryLen, c(1))));
+  return readListedRow(b, b.getLoc(), op.getRows(), batch, head, entry,
+                       queryLen);
 }
 
 OpFoldResult TileProgram::entryExists(OpFoldResult batch, OpFoldResult head,
                                       OpFoldResult entry) {
-  Value row = readList(b, math, op.getRows(), batch, head, entry);
-  auto less = arith::CmpIPredicate::slt;
-  OpFoldResult exists = math.compare(less, entry, countOf(batch, head));
-  exists = math.logicalAnd(exists, math.compare(less, row, queryLen));
-  return math.logicalAnd(exists,
-                         math.compare(arith::CmpIPredicate::sge, row, c(0)));
+  return readListedRow(b, b.getLoc(), op.getRows(), op.getRowCounts(), batch,
+                       head, entry, queryLen)
+      .exists;
 }
 
 OpFoldResult TileProgram::anyEntry(OpFoldResult batch, OpFoldResult head,

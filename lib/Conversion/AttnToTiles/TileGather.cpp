@@ -92,16 +92,17 @@ TileProgram::State TileProgram::visitGathered(const ListVisit &visit,
 
 /// The rows of the tile's keys, [width, features].
 Value TileProgram::gatherRows(const ListVisit &visit, const TensorView &source,
-                              int64_t firstFeature, int64_t features,
-                              int64_t width) {
+                              OpFoldResult head, int64_t firstFeature,
+                              int64_t features, int64_t width) {
   return generic(
       {}, empty({c(width), c(features)}, compute), {{0, 1}}, 2, 0,
       [&](ValueRange) -> Value {
-        OpFoldResult row = keyOfColumn(c(0), index(0));
+        KeyPlace place =
+            placeOf(visit.tile.batch, keyOfColumn(c(0), index(0)));
         OpFoldResult feature = math.add(index(1), c(firstFeature));
         SmallVector<Value> at;
         for (OpFoldResult x : source.permute<OpFoldResult>(
-                 {visit.tile.batch, visit.tile.kvHead, row, feature}))
+                 {place.batch, head, place.row, feature}))
           at.push_back(math.materialize(x));
         return toCompute(tensor::ExtractOp::create(b, source.source, at));
       });
@@ -141,7 +142,7 @@ TileProgram::State TileProgram::visitGatheredTile(const ListVisit &visit,
                                          strides)
         .getResult();
   };
-  Value keyRows = gatherRows(visit, key, 0, headDim, width);
+  Value keyRows = gatherRows(visit, key, visit.tile.keyHead, 0, headDim, width);
   if (packedKeys) {
     int64_t lanes = options.panel, panels = width / lanes;
     Value packed = empty({c(panels), c(headDim), c(lanes)}, compute);
@@ -160,10 +161,11 @@ TileProgram::State TileProgram::visitGatheredTile(const ListVisit &visit,
     for (int64_t panel = 0; panel < valuePanels; ++panel)
       values = intoPanels(
           values, panel,
-          gatherRows(visit, value, panel * valuePanel, valuePanel, width));
+          gatherRows(visit, value, visit.tile.valueHead, panel * valuePanel,
+                     valuePanel, width));
     packedPanels = expanded(values, 3);
   } else {
-    Value valueRows = gatherRows(visit, value, 0, valueDim, width);
+    Value valueRows = gatherRows(visit, value, visit.tile.valueHead, 0, valueDim, width);
     key = {expanded(keyRows, 2)};
     value = {expanded(valueRows, 2)};
   }

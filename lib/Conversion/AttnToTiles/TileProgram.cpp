@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/ValueBoundsOpInterface.h"
 #include "llvm/Support/MathExtras.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::attn;
@@ -27,8 +28,18 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
   queryLen = size(op.getQuery(), query, 2);
   entries = op.getRows() ? tensor::getMixedSize(b, op.getLoc(), op.getRows(), 2)
                          : queryLen;
-  kvHeads = size(op.getKey(), key, 1);
-  kvLen = size(op.getKey(), key, 2);
+  keyHeads = size(op.getKey(), key, 1);
+  valueHeads = op.hasHeadMaps() ? size(op.getValue(), value, 1) : keyHeads;
+  pageSize = op.getPageSize();
+  if (pageSize) {
+    pages = size(op.getKey(), key, 0);
+    // Without a page there are no keys.
+    OpFoldResult any =
+        math.compare(arith::CmpIPredicate::sgt, pages, c(0));
+    kvLen = math.select(any, op.getKeys(b), c(0));
+  } else {
+    kvLen = size(op.getKey(), key, 2);
+  }
   headDim = cast<RankedTensorType>(op.getQuery().getType()).getDimSize(3);
   valueDim = cast<RankedTensorType>(op.getValue().getType()).getDimSize(3);
   element = cast<FloatType>(
@@ -37,7 +48,7 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
     group = c(*known);
   else
     group = arith::DivUIOp::create(b, math.materialize(heads),
-                                   math.materialize(kvHeads))
+                                   math.materialize(keyHeads))
                 .getResult();
   keyStep = options.keyStep;
   keyTile = options.keyTile;
@@ -56,7 +67,8 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
   packStep = keyStep;
   if (MaskAttrInterface whole = op.getMaskAttr()) {
     maskOperands = op.getMaskOperands();
-    mask = prepareMask(b, op.getLoc(), whole, kvLen, maskOperands);
+    mask = prepareMask(b, op.getLoc(), whole, {batches, heads, entries, kvLen},
+                       maskOperands);
     // A tile of a list may be as wide as a full one.
     if (maskHasLists())
       packStep = keyTile;
@@ -77,6 +89,8 @@ SmallVector<Value> TileProgram::emptyResults() {
 /// Whether both lengths are one value, so that one query means one key.
 static bool isSelfAttention(AttentionOp op, const TensorView &query,
                             const TensorView &key) {
+  if (op.getPageTable())
+    return false;
   auto equal = ValueBoundsConstraintSet::areEqual({query.source, query.dims[2]},
                                                   {key.source, key.dims[2]});
   return succeeded(equal) && *equal;
@@ -85,6 +99,8 @@ static bool isSelfAttention(AttentionOp op, const TensorView &query,
 SmallVector<Value> TileProgram::build() {
   // One destination for all programs, so that no result needs a copy.
   SmallVector<Value> destinations = emptyResults();
+  if (pageSize)
+    scanPages();
   if (op.getRows())
     return guardEmptyQuery(destinations, [&] { return choose(destinations); });
   return choose(destinations);
@@ -125,16 +141,6 @@ SmallVector<Value> TileProgram::choose(ValueRange destinations) {
       choice.getResults(), [](OpResult x) -> Value { return x; }));
 }
 
-OpFoldResult TileProgram::numKeys(OpFoldResult batch) {
-  if (!op.getKvLengths())
-    return kvLen;
-  Value length =
-      tensor::ExtractOp::create(b, op.getKvLengths(), math.materialize(batch));
-  if (!length.getType().isIndex())
-    length = arith::IndexCastOp::create(b, b.getIndexType(), length);
-  return math.min(math.max(length, c(0)), kvLen);
-}
-
 OpFoldResult TileProgram::queryPosition(OpFoldResult batch) {
   Value offset = op.readsPositions() ? op.getQueryOffset() : Value();
   if (!offset)
@@ -152,7 +158,7 @@ Value TileProgram::packKeys() {
   OpFoldResult panels =
       math.mul(math.ceilDiv(kvLen, packStep), c(packStep / options.panel));
   OpFoldResult width = c(options.panel);
-  SmallVector<OpFoldResult> shape = {batches, kvHeads, panels};
+  SmallVector<OpFoldResult> shape = {batches, keyHeads, panels};
   SmallVector<OpFoldResult> panel =
       pairs ? SmallVector<OpFoldResult>{c(headDim / 2), c(2 * options.panel)}
             : SmallVector<OpFoldResult>{c(headDim), width};
@@ -160,31 +166,60 @@ Value TileProgram::packKeys() {
   Type type = pairs ? element : compute;
   Value packed = empty(shape, type);
   bool exceeds = constantOf(math.mod(kvLen, packStep)) != 0;
-  auto op = forall({batches, kvHeads, panels}, packed, [&](scf::ForallOp loop) {
+  // Parts of a panel that lie in one page; small ones are read key by key.
+  int64_t part = pageSize ? std::gcd(pageSize, options.panel) : options.panel;
+  bool oneByOne = part < 8;
+  if (oneByOne)
+    part = options.panel;
+  auto pack = forall({batches, keyHeads, panels}, packed, [&](scf::ForallOp
+                                                                  loop) {
     SmallVector<Value> at = loop.getInductionVars();
     SmallVector<OpFoldResult> offsets = {at[0], at[1], at[2], c(0), c(0)};
     SmallVector<OpFoldResult> sizes = {c(1), c(1), c(1), panel[0], panel[1]};
     Value tile = slice(loop.getRegionIterArgs()[0], offsets, sizes, {3, 4});
-    OpFoldResult first = math.mul(at[2], width);
-    Value filled = generic({}, tile, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
-      OpFoldResult feature = index(0), row = index(1);
-      if (pairs) {
-        feature = math.add(math.mul(feature, c(2)), math.mod(row, 2));
-        row = math.floorDiv(row, 2);
+    OpFoldResult firstOfPanel = math.mul(at[2], width);
+    auto fillPart = [&](Value destination, int64_t firstLane) {
+      OpFoldResult first = math.add(firstOfPanel, c(firstLane));
+      KeyPlace place = {at[0], first};
+      if (pageSize && !oneByOne)
+        place = placeOf(at[0], exceeds ? math.min(first, math.sub(kvLen, c(part)))
+                                       : first);
+      return generic({}, destination, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
+        OpFoldResult feature = index(0), row = index(1);
+        if (pairs) {
+          feature = math.add(math.mul(feature, c(2)), math.mod(row, 2));
+          row = math.floorDiv(row, 2);
+        }
+        KeyPlace own = place;
+        own.row = math.add(place.row, row);
+        if (exceeds && (!pageSize || oneByOne))
+          own.row = math.min(own.row, math.sub(kvLen, c(1)));
+        if (oneByOne)
+          own = placeOf(at[0], own.row);
+        SmallVector<Value> at;
+        for (OpFoldResult x : key.permute<OpFoldResult>(
+                 {own.batch, offsets[1], own.row, feature}))
+          at.push_back(math.materialize(x));
+        Value x = tensor::ExtractOp::create(b, key.source, at);
+        return pairs ? x : toCompute(x);
+      });
+    };
+    if (part == options.panel) {
+      tile = fillPart(tile, 0);
+    } else {
+      int64_t lanes = pairs ? 2 : 1;
+      SmallVector<OpFoldResult> strides(2, b.getIndexAttr(1));
+      for (int64_t lane = 0; lane < options.panel; lane += part) {
+        SmallVector<OpFoldResult> from = {c(0), c(lane * lanes)};
+        SmallVector<OpFoldResult> extent = {panel[0], c(part * lanes)};
+        Value filled = fillPart(slice(tile, from, extent, {0, 1}), lane);
+        tile = tensor::InsertSliceOp::create(b, filled, tile, from, extent,
+                                             strides);
       }
-      row = math.add(first, row);
-      if (exceeds)
-        row = math.min(row, math.sub(kvLen, c(1)));
-      SmallVector<Value> at;
-      for (OpFoldResult x :
-           key.permute<OpFoldResult>({offsets[0], offsets[1], row, feature}))
-        at.push_back(math.materialize(x));
-      Value x = tensor::ExtractOp::create(b, key.source, at);
-      return pairs ? x : toCompute(x);
-    });
-    insert(loop, filled, 0, offsets, sizes);
+    }
+    insert(loop, tile, 0, offsets, sizes);
   });
-  return op.getResult(0);
+  return pack.getResult(0);
 }
 
 Value TileProgram::loadQuery(const QueryTile &tile) {
@@ -234,11 +269,12 @@ bool TileProgram::fitsOneTile() {
   // With a mask or lengths, steps that nobody sees are left out instead.
   auto keys = constantOf(kvLen);
   return keys && *keys > 0 && *keys <= 2 * options.keyTile &&
-         *keys % options.keyTile != 0 && !op.getMask() && !op.getKvLengths();
+         *keys % options.keyTile != 0 && !op.getMask() && !op.getKvLengths() &&
+         !op.getPageTable();
 }
 
 bool TileProgram::mayEndInside() {
-  return op.getKvLengths() || constantOf(math.mod(kvLen, packStep)) != 0;
+  return op.getKvLengths() || pageSize || constantOf(math.mod(kvLen, packStep)) != 0;
 }
 
 OpFoldResult TileProgram::keysInTile(const QueryTile &tile,
@@ -387,12 +423,7 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
         QueryTile tile;
         tile.batch = at[0];
         tile.head = at[1];
-        if (auto known = constantOf(group))
-          tile.kvHead = math.floorDiv(at[1], *known);
-        else
-          tile.kvHead =
-              arith::DivUIOp::create(b, at[1], math.materialize(group))
-                  .getResult();
+        setHeads(tile);
         tile.firstRow = math.mul(at[2], c(tileRows));
         tile.alignedRows = tileRows;
         OpFoldResult left = math.sub(entries, tile.firstRow);
@@ -405,7 +436,7 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
                                         c(options.rowBlock)));
         tile.mayRepeat = !even || op.getRows();
         tile.position = queryPosition(tile.batch);
-        tile.keyEnd = numKeys(tile.batch);
+        setKeyBounds(tile);
         if (op.getRows()) {
           OpFoldResult count = countOf(tile.batch, tile.head);
           tile.lastEntry = math.max(c(0), math.sub(count, c(1)));

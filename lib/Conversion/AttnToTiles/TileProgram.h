@@ -31,14 +31,16 @@ private:
   /// A tile of query rows of one batch entry.
   struct QueryTile {
     OpFoldResult batch;
-    OpFoldResult kvHead;
+    OpFoldResult keyHead, valueHead;
     OpFoldResult head;       ///< of the first row
+    int64_t heads = 1;       ///< the rows are of so many heads
     OpFoldResult firstRow;   ///< row of the query tensor
     OpFoldResult rows;       ///< rows of the tile, some may repeat the last one
     bool groupRows = false;  ///< rows run over the heads of a group first
     bool mayRepeat = true;   ///< the rows may reach beyond the query tensor
     OpFoldResult position;   ///< query_offset of the batch entry
-    OpFoldResult keyEnd;     ///< number of keys of the batch entry
+    OpFoldResult keyEnd;     ///< no row keeps keys from here on
+    OpFoldResult keySolid;   ///< lengths and pages keep all keys before
     int64_t alignedRows = 0; ///< firstRow is a multiple of it, if not 0
     bool mixesMasks = false; ///< rows of heads with different masks
     OpFoldResult lastEntry;  ///< of the head's row list; null: each head's own
@@ -84,7 +86,6 @@ private:
   Value loadQuery(const QueryTile &tile);
   void storeRows(scf::ForallOp forall, const State &state, OpFoldResult batch,
                  OpFoldResult head, OpFoldResult firstRow, OpFoldResult rows);
-  OpFoldResult numKeys(OpFoldResult batch);
   OpFoldResult queryPosition(OpFoldResult batch);
   OpFoldResult keysInTile(const QueryTile &tile, OpFoldResult firstKey,
                           int64_t keys, bool partial);
@@ -92,6 +93,35 @@ private:
                  OpFoldResult count, int64_t keys);
   Value toValueType(Value weights, const QueryTile &tile, int64_t keys);
   Row rowOf(const QueryTile &tile, Value i);
+
+  // Where keys and values lie (KeyPlaces.cpp).
+  /// The head of keys or values that a query head reads.
+  OpFoldResult headOf(std::optional<ArrayRef<int64_t>> map, OpFoldResult own,
+                      OpFoldResult head);
+  void setHeads(QueryTile &tile);
+  /// Reads, once for each batch entry, which of its pages exist.
+  void scanPages();
+  /// Sets `keyEnd` and `keySolid`.
+  void setKeyBounds(QueryTile &tile);
+  /// The number of keys of a query head, as far as lengths say.
+  OpFoldResult lengthOf(OpFoldResult batch, OpFoldResult head);
+  bool hasHeadLengths();
+  /// All keys of the batch entry from here on are hidden from every head.
+  OpFoldResult packEnd(OpFoldResult batch);
+  /// Batch entry and row of the source at which key `key` lies.
+  struct KeyPlace {
+    OpFoldResult batch, row;
+  };
+  KeyPlace placeOf(OpFoldResult batch, OpFoldResult key);
+  /// Keys that lie together wherever a step begins; 0 if all do.
+  int64_t keysTogether();
+  /// Runs `body` for each part of a tile's keys that lies together, with the
+  /// part's first column and number of columns, over `state`.
+  Value overParts(const QueryTile &tile, OpFoldResult firstKey,
+                  OpFoldResult count, int64_t keys, Value state,
+                  llvm::function_ref<Value(KeyPlace place, OpFoldResult column,
+                                           OpFoldResult count, Value state)>
+                      body);
 
   // Lists of rows (RoutedRows.cpp).
   /// Number of entries of a head's row list, at most `entries`.
@@ -156,13 +186,16 @@ private:
                           OpFoldResult first, OpFoldResult total, int64_t width,
                           State state);
   Value gatherRows(const ListVisit &visit, const TensorView &source,
-                   int64_t firstFeature, int64_t features, int64_t width);
+                   OpFoldResult head, int64_t firstFeature, int64_t features, int64_t width);
   /// Where the keys and values of a tile lie.
   OpFoldResult keyBatch(const QueryTile &tile) {
     return gathered ? c(0) : tile.batch;
   }
   OpFoldResult keyHead(const QueryTile &tile) {
-    return gathered ? c(0) : tile.kvHead;
+    return gathered ? c(0) : tile.keyHead;
+  }
+  OpFoldResult valueHead(const QueryTile &tile) {
+    return gathered ? c(0) : tile.valueHead;
   }
   OpFoldResult keyOfColumn(OpFoldResult firstKey, OpFoldResult column);
   State visitIf(OpFoldResult condition, llvm::function_ref<State()> visit,
@@ -188,7 +221,10 @@ private:
   AttentionOp op;
   const ConvertAttnToTilesPassOptions &options;
   TensorView query, key, value;
-  OpFoldResult batches, heads, kvHeads, group, queryLen, kvLen;
+  OpFoldResult batches, heads, keyHeads, valueHeads, group, queryLen, kvLen;
+  int64_t pageSize;       ///< 0 without pages
+  OpFoldResult pages;     ///< of the pool
+  Value pageEnd, pageSolid; ///< `keyEnd` and `keySolid` of each batch entry
   OpFoldResult entries; ///< rows of the results: `queryLen`, or of a row list
   int64_t headDim, valueDim;
   FloatType element;

@@ -1,6 +1,7 @@
 //===- TileScores.cpp - Products, score modifiers and masks of a tile -----===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "TileProgram.h"
+#include "attn/Dialect/Attn/Utils/ListReads.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -44,32 +45,37 @@ Value TileProgram::productsFromPanels(const QueryTile &tile, Value query,
 Value TileProgram::productsFromRows(const QueryTile &tile, Value query,
                                     OpFoldResult firstKey, OpFoldResult count,
                                     int64_t keys) {
-  auto offsets = key.permute<OpFoldResult>(
-      {keyBatch(tile), keyHead(tile), firstKey, c(0)});
-  auto sizes = key.permute<OpFoldResult>({c(1), c(1), count, c(headDim)});
-  SmallVector<int64_t> kept = {key.dims[2], key.dims[3]};
-  bool rowsFirst = kept[0] < kept[1];
-  llvm::sort(kept);
-  Value tileKeys = slice(key.source, offsets, sizes, kept);
-  Value scores = fill(empty({tile.rows, c(keys)}, compute), 0);
-  bool whole = constantOf(count) == keys;
-  SmallVector<OpFoldResult> origin = {c(0), c(0)}, visited = {tile.rows, count};
-  Value destination = whole ? scores : slice(scores, origin, visited, {0, 1});
-  SmallVector<unsigned> keyLoops = {1, 2};
-  if (!rowsFirst)
-    keyLoops = {2, 1};
-  Value products =
-      generic({query, tileKeys}, destination, {{0, 2}, keyLoops, {0, 1}}, 3, 1,
-              [&](ValueRange x) -> Value {
-                Value product =
-                    arith::MulFOp::create(b, toCompute(x[0]), toCompute(x[1]));
-                return arith::AddFOp::create(b, x[2], product);
-              });
-  if (whole)
-    return products;
-  SmallVector<OpFoldResult> strides(2, b.getIndexAttr(1));
-  return tensor::InsertSliceOp::create(b, products, scores, origin, visited,
-                                       strides);
+  auto products = [&](KeyPlace place, OpFoldResult column, OpFoldResult own,
+                      Value scores) -> Value {
+    auto offsets = key.permute<OpFoldResult>(
+        {place.batch, keyHead(tile), place.row, c(0)});
+    auto sizes = key.permute<OpFoldResult>({c(1), c(1), own, c(headDim)});
+    SmallVector<int64_t> kept = {key.dims[2], key.dims[3]};
+    bool rowsFirst = kept[0] < kept[1];
+    llvm::sort(kept);
+    Value tileKeys = slice(key.source, offsets, sizes, kept);
+    bool whole = constantOf(own) == keys;
+    SmallVector<OpFoldResult> origin = {c(0), column},
+                              visited = {tile.rows, own};
+    Value destination = whole ? scores : slice(scores, origin, visited, {0, 1});
+    SmallVector<unsigned> keyLoops = {1, 2};
+    if (!rowsFirst)
+      keyLoops = {2, 1};
+    Value products =
+        generic({query, tileKeys}, destination, {{0, 2}, keyLoops, {0, 1}}, 3,
+                1, [&](ValueRange x) -> Value {
+                  Value product = arith::MulFOp::create(b, toCompute(x[0]),
+                                                        toCompute(x[1]));
+                  return arith::AddFOp::create(b, x[2], product);
+                });
+    if (whole)
+      return products;
+    SmallVector<OpFoldResult> strides(2, b.getIndexAttr(1));
+    return tensor::InsertSliceOp::create(b, products, scores, origin, visited,
+                                         strides);
+  };
+  return overParts(tile, firstKey, count, keys,
+                   fill(empty({tile.rows, c(keys)}, compute), 0), products);
 }
 
 Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
@@ -91,7 +97,7 @@ Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
     OpFoldResult depth = c(keys / 2);
     Value tileValues = slice(
         packedValues,
-        {keyBatch(tile), keyHead(tile), math.floorDiv(firstKey, 2), c(0), c(0)},
+        {keyBatch(tile), valueHead(tile), math.floorDiv(firstKey, 2), c(0), c(0)},
         {c(1), c(1), depth, width, c(2)}, {2, 3, 4});
     auto rows = cast<RankedTensorType>(weights.getType()).getDimSize(0);
     weights = tensor::ExpandShapeOp::create(
@@ -105,7 +111,7 @@ Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
     // Rows past the last key are zero, so that every step is whole.
     int64_t panels = valueDim / valuePanel;
     Value tileValues = slice(
-        packedPanels, {keyBatch(tile), keyHead(tile), c(0), firstKey, c(0)},
+        packedPanels, {keyBatch(tile), valueHead(tile), c(0), firstKey, c(0)},
         {c(1), c(1), c(panels), c(keys), c(valuePanel)}, {2, 3, 4});
     auto rows = cast<RankedTensorType>(total.getType()).getDimSize(0);
     SmallVector<ReassociationIndices> groups = {{0}, {1, 2}};
@@ -116,15 +122,20 @@ Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
                        {{0, 3}, {1, 3, 2}, {0, 1, 2}}, 4, 1, multiply);
     return tensor::CollapseShapeOp::create(b, inPanels, groups);
   }
-  auto offsets = value.permute<OpFoldResult>(
-      {keyBatch(tile), keyHead(tile), firstKey, c(0)});
-  auto sizes = value.permute<OpFoldResult>({c(1), c(1), count, width});
-  Value tileValues =
-      slice(value.source, offsets, sizes, {value.dims[2], value.dims[3]});
-  if (constantOf(count) != keys)
-    weights = slice(weights, {c(0), c(0)}, {tile.rows, count}, {0, 1});
-  return generic({weights, tileValues}, total, {{0, 2}, {2, 1}, {0, 1}}, 3, 1,
-                 multiply);
+  return overParts(
+      tile, firstKey, count, keys, total,
+      [&](KeyPlace place, OpFoldResult column, OpFoldResult own, Value state) {
+        auto offsets = value.permute<OpFoldResult>(
+            {place.batch, valueHead(tile), place.row, c(0)});
+        auto sizes = value.permute<OpFoldResult>({c(1), c(1), own, width});
+        Value rows =
+            slice(value.source, offsets, sizes, {value.dims[2], value.dims[3]});
+        Value ofPart = weights;
+        if (constantOf(own) != keys)
+          ofPart = slice(weights, {c(0), column}, {tile.rows, own}, {0, 1});
+        return generic({ofPart, rows}, state, {{0, 2}, {2, 1}, {0, 1}}, 3, 1,
+                       multiply);
+      });
 }
 
 /// Values as [B, Hkv, Dv / panel, Skv, panel], in whole steps of keys.
@@ -132,13 +143,13 @@ Value TileProgram::packValuePanels() {
   int64_t panels = valueDim / valuePanel, rows = packStep;
   OpFoldResult steps = math.ceilDiv(kvLen, rows);
   Value packed = empty(
-      {batches, kvHeads, c(panels), math.mul(steps, c(rows)), c(valuePanel)},
+      {batches, valueHeads, c(panels), math.mul(steps, c(rows)), c(valuePanel)},
       compute);
   bool exceeds = constantOf(math.mod(kvLen, rows)) != 0;
   auto pack =
-      forall({batches, kvHeads, steps}, packed, [&](scf::ForallOp loop) {
+      forall({batches, valueHeads, steps}, packed, [&](scf::ForallOp loop) {
         SmallVector<Value> at = loop.getInductionVars();
-        OpFoldResult end = numKeys(at[0]), first = math.mul(at[2], c(rows));
+        OpFoldResult end = packEnd(at[0]), first = math.mul(at[2], c(rows));
         SmallVector<OpFoldResult> offsets = {at[0], at[1], c(0), first, c(0)};
         SmallVector<OpFoldResult> sizes = {c(1), c(1), c(panels), c(rows),
                                            c(valuePanel)};
@@ -154,9 +165,10 @@ Value TileProgram::packValuePanels() {
             OpFoldResult feature = math.add(index(1), c(panel * valuePanel));
             OpFoldResult inside =
                 exceeds ? math.min(row, math.sub(kvLen, c(1))) : row;
+            KeyPlace place = placeOf(offsets[0], inside);
             SmallVector<Value> at;
             for (OpFoldResult x : value.permute<OpFoldResult>(
-                     {offsets[0], offsets[1], inside, feature}))
+                     {place.batch, offsets[1], place.row, feature}))
               at.push_back(math.materialize(x));
             Value x = toCompute(tensor::ExtractOp::create(b, value.source, at));
             if (!mayEndInside())
@@ -179,14 +191,14 @@ Value TileProgram::packValues() {
   OpFoldResult steps = math.ceilDiv(kvLen, packStep);
   OpFoldResult pairsPerStep = c(packStep / 2);
   SmallVector<OpFoldResult> shape = {
-      batches, kvHeads, math.mul(steps, pairsPerStep), c(valueDim), c(2)};
+      batches, valueHeads, math.mul(steps, pairsPerStep), c(valueDim), c(2)};
   // A row per pair, features and pair interleaved.
   SmallVector<OpFoldResult> flat(shape.begin(), shape.begin() + 3);
   flat.push_back(c(2 * valueDim));
   Value packed = empty(flat, element);
-  auto op = forall({batches, kvHeads, steps}, packed, [&](scf::ForallOp loop) {
+  auto op = forall({batches, valueHeads, steps}, packed, [&](scf::ForallOp loop) {
     SmallVector<Value> at = loop.getInductionVars();
-    OpFoldResult end = numKeys(at[0]);
+    OpFoldResult end = packEnd(at[0]);
     SmallVector<OpFoldResult> offsets = {at[0], at[1],
                                          math.mul(at[2], pairsPerStep), c(0)};
     SmallVector<OpFoldResult> sizes = {c(1), c(1), pairsPerStep,
@@ -199,9 +211,17 @@ Value TileProgram::packValues() {
           first, math.add(math.mul(index(0), c(2)), math.mod(lane, 2)));
       OpFoldResult feature = math.floorDiv(lane, 2);
       OpFoldResult inside = math.min(row, math.sub(kvLen, c(1)));
+      KeyPlace place = placeOf(offsets[0], inside);
+      if (pageSize && pageSize % 2 == 0) {
+        // Both rows of a pair lie in one page.
+        OpFoldResult even = math.add(first, math.mul(index(0), c(2)));
+        place = placeOf(offsets[0],
+                        math.min(even, math.sub(kvLen, c(2))));
+        place.row = math.add(place.row, math.mod(lane, 2));
+      }
       SmallVector<Value> at;
       for (OpFoldResult x : value.permute<OpFoldResult>(
-               {offsets[0], offsets[1], inside, feature}))
+               {place.batch, offsets[1], place.row, feature}))
         at.push_back(math.materialize(x));
       Value x = tensor::ExtractOp::create(b, value.source, at);
       // What a length hides may be anything, also NaN.
@@ -301,8 +321,11 @@ Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
                                 KeepFn keep) {
   bool tail = partial && !gathered && mayEndInside();
   bool masked = partial && mask;
+  // What the bounds of the whole tile do not tell.
+  bool ownLengths = partial && tile.heads > 1 && hasHeadLengths();
+  bool holes = partial && pageSize;
   if (scoreScale == 1 && !op.getSoftcap() && !op.getBias() && !op.getKeep() &&
-      !op.hasScore() && !tail && !masked)
+      !op.hasScore() && !tail && !masked && !ownLengths && !holes)
     return scores;
   return generic({}, scores, {{0, 1}}, 2, 0, [&](ValueRange x) -> Value {
     Value score = x[0];
@@ -332,9 +355,20 @@ Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
       kept = math.logicalAnd(kept, keep ? keep(point)
                                         : mask.keep(b, b.getLoc(), point));
     }
-    if (tail)
+    if (ownLengths)
+      kept = math.logicalAnd(
+          kept, math.compare(arith::CmpIPredicate::slt, key,
+                             lengthOf(tile.batch, row.head)));
+    else if (tail)
       kept = math.logicalAnd(
           kept, math.compare(arith::CmpIPredicate::slt, key, tile.keyEnd));
+    if (holes)
+      kept = math.logicalAnd(kept, readPage(b, b.getLoc(), op.getPageTable(),
+                                            tile.batch,
+                                            math.floorDiv(keyInside(key, tail),
+                                                          pageSize),
+                                            pages)
+                                       .exists);
     if (constantOf(kept) == 1)
       return score;
     return arith::SelectOp::create(

@@ -58,13 +58,16 @@ int64_t TileProgram::headsAlike() {
 
 KeyTiles TileProgram::keyTiles(const QueryTile &tile, OpFoldResult keyBegin,
                                OpFoldResult keyEnd, bool everyPair) {
-  KeyIntervals visit = {{c(0), tile.keyEnd}}, full = visit;
+  KeyIntervals visit = {{c(0), tile.keyEnd}}, full = {{c(0), tile.keySolid}};
   if (mask && tile.mixesMasks) {
     // One list for rows of several heads: all keys, each checked.
     full.clear();
   } else if (mask) {
     MaskTile shape = maskTile(tile);
     full = mask.fullIntervals(b, b.getLoc(), shape);
+    if (tile.keySolid != tile.keyEnd)
+      for (KeyInterval &x : full)
+        x.end = math.min(x.end, tile.keySolid);
     if (!everyPair || mask.visitLists(b, b.getLoc(), shape).empty())
       visit = mask.visitIntervals(b, b.getLoc(), shape);
   }
@@ -233,7 +236,7 @@ TileProgram::State TileProgram::visitChunk(const ListVisit &visit,
   if (mayEndInside())
     full = math.logicalAnd(full, math.compare(arith::CmpIPredicate::sle,
                                               math.mul(steps.end, c(keyStep)),
-                                              visit.tile.keyEnd));
+                                              visit.tile.keySolid));
   auto keep = [&](const MaskPoint &point) {
     std::optional<OpFoldResult> known;
     if (wholeSteps)

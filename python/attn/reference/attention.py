@@ -6,6 +6,27 @@ import math
 import numpy as np
 
 
+def from_pages(pool, page_table):
+    """Keys or values of each batch entry, out of pages, and which there are.
+
+    pool        [P, Hkv, page_size, D]
+    page_table  [B, NP]; key j of entry b is row j % page_size of page
+                page_table[b, j // page_size]; what is no page has no keys
+
+    Returns [B, Hkv, NP * page_size, D] and bool [B, NP * page_size].
+    """
+    pages, heads, size, width = pool.shape
+    batch, numbers = page_table.shape
+    rows = np.zeros((batch, heads, numbers * size, width), pool.dtype)
+    exists = np.zeros((batch, numbers * size), bool)
+    for b, n in np.ndindex(batch, numbers):
+        page, part = int(page_table[b, n]), slice(n * size, (n + 1) * size)
+        if 0 <= page < pages:
+            rows[b, :, part] = pool[page]
+            exists[b, part] = True
+    return rows, exists
+
+
 def attention(
     query,
     key,
@@ -14,6 +35,9 @@ def attention(
     bias=None,
     kept=None,
     kv_lengths=None,
+    page_table=None,
+    key_head_map=None,
+    value_head_map=None,
     sink_logits=None,
     softmax_scale=None,
     softcap=None,
@@ -28,7 +52,11 @@ def attention(
     bias         broadcasts to [B, H, Sq, Skv], added to the scores
     kept         broadcasts to [B, H, Sq, Skv], bool, true = attend: the
                  conjunction of masks
-    kv_lengths   [B], keys at or after the length are not attended to
+    kv_lengths   [B] or [B, Hl], keys at or after the length are not attended
+                 to; consecutive heads share one of Hl lengths
+    page_table   [B, NP], makes key and value pools of pages: see from_pages
+    key_head_map, value_head_map
+                 [H], the head of keys or values that each query head reads
     sink_logits  [H], one more logit in the denominator of each softmax
     softcap      c: scores become c * tanh(score / c)
     bias_order   'after_softcap' or 'before_softcap'
@@ -45,7 +73,18 @@ def attention(
     """
     query, key, value = (np.asarray(x, np.float64) for x in (query, key, value))
     batch, heads, query_len, head_dim = query.shape
-    kv_heads, kv_len = key.shape[1:3]
+    exists = None
+    if page_table is not None:
+        key, exists = from_pages(key, page_table)
+        value, _ = from_pages(value, page_table)
+    kv_len = key.shape[2]
+    key_of, value_of = (
+        [h // (heads // x.shape[1]) for h in range(heads)] if given is None else list(given)
+        for x, given in ((key, key_head_map), (value, value_head_map))
+    )
+    if kv_lengths is not None:
+        kv_lengths = np.asarray(kv_lengths).reshape(batch, -1)
+        kv_lengths = np.repeat(kv_lengths, heads // kv_lengths.shape[1], axis=1)
     scale = 1 / math.sqrt(head_dim) if softmax_scale is None else softmax_scale
     whole = (batch, heads, query_len, kv_len)
     bias = np.broadcast_to(np.asarray(0.0 if bias is None else bias, np.float64), whole)
@@ -53,12 +92,13 @@ def attention(
     output = np.zeros((batch, heads, query_len, value.shape[3]))
     lse = np.full((batch, heads, query_len), -np.inf)
     for b, h, i in np.ndindex(batch, heads, query_len):
-        group = h // (heads // kv_heads)
         row_kept = kept[b, h, i].copy()
         if kv_lengths is not None:
-            row_kept &= np.arange(kv_len) < kv_lengths[b]
+            row_kept &= np.arange(kv_len) < kv_lengths[b, h]
+        if exists is not None:
+            row_kept &= exists[b]
         js = np.flatnonzero(row_kept)
-        scores = np.array([scale * np.dot(query[b, h, i], key[b, group, j]) for j in js])
+        scores = np.array([scale * np.dot(query[b, h, i], key[b, key_of[h], j]) for j in js])
         row_bias = bias[b, h, i, js]
         if bias_order == "before_softcap":
             scores = scores + row_bias
@@ -82,5 +122,5 @@ def attention(
         weights = np.exp(scores - top) / denominator
         if js.size:
             with np.errstate(invalid="ignore"):  # of infinities
-                output[b, h, i] = weights @ value[b, group, js]
+                output[b, h, i] = weights @ value[b, value_of[h], js]
     return output, lse

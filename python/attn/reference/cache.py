@@ -4,7 +4,7 @@
 import numpy as np
 
 
-def kv_append(cache, update, at=None, circular=False):
+def kv_append(cache, update, at=None, circular=False, page_table=None):
     """New rows join a cache.
 
     cache   [B, Hkv, L, D]
@@ -14,7 +14,13 @@ def kv_append(cache, update, at=None, circular=False):
 
     Without `at` the result is longer: [B, Hkv, L + S, D]. Rows are written
     one after the other, so that the last one to reach a place stays.
+
+    With `page_table` [B, NP] the cache is a pool [P, Hkv, page_size, D] and
+    row r of entry b is row r % page_size of page page_table[b, r //
+    page_size]; rows without a page are dropped.
     """
+    if page_table is not None:
+        return _append_to_pages(cache, update, at, circular, page_table)
     if at is None:
         return np.concatenate([cache, update], axis=2)
     result = cache.copy()
@@ -26,4 +32,21 @@ def kv_append(cache, update, at=None, circular=False):
                 row %= length
             if 0 <= row < length:
                 result[b, :, row] = update[b, :, s]
+    return result
+
+
+def _append_to_pages(pool, update, at, circular, page_table):
+    result = pool.copy()
+    pages, _, size, _ = pool.shape
+    length = page_table.shape[1] * size
+    for b in range(update.shape[0]):
+        for s in range(update.shape[2]):
+            row = int(at[b]) + s
+            if circular and length:
+                row %= length
+            if not 0 <= row < length:
+                continue
+            page = int(page_table[b, row // size])
+            if 0 <= page < pages:
+                result[page, :, row % size] = update[b, :, s]
     return result

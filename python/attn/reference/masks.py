@@ -47,8 +47,9 @@ def documents(query_ids, key_ids):
 
 
 def blocks(rows, keys, members, q_block, kv_block):
-    """Listed blocks, [B, H, Sq, Skv] from [B, H, NQ, NK] for rows 0, 1, ..."""
-    by_row = members[:, :, np.arange(rows) // q_block]
+    """Listed blocks, [B, H, Sq, Skv] from [B, H, NQ, NK] for rows 0, 1, ...; a
+    q_block of 0 is all rows."""
+    by_row = members[:, :, np.arange(rows) // q_block if q_block else np.zeros(rows, int)]
     return by_row[..., np.arange(keys) // kv_block]
 
 

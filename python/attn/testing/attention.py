@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attn.reference import attention
+from attn.reference.attention import from_pages
 
 from . import masks, scores
 from .cases import Argument, Case
@@ -16,7 +17,9 @@ from .dtypes import ROUNDOFF, TINY
 class AttentionCase(Case):
     """Dimensions are named by letters: B batch, H heads, G kv heads, S query
     length, K key length, D head dimension, V value dimension, N entries of the
-    lists of rows (-1: no lists)."""
+    lists of rows (-1: no lists). With `page`, keys and values lie in P pages of
+    so many keys and K is a multiple of it; with head maps there are W heads of
+    values."""
 
     B: int = 1
     H: int = 2
@@ -31,7 +34,13 @@ class AttentionCase(Case):
     mask: tuple = None
     bias: str = None  # such as "B1SK": which dimensions are not 1
     keep: str = None
-    kv_lengths: tuple = None
+    kv_lengths: tuple = None  # a number for each batch entry, or a tuple of them
+    page: int = 0
+    P: int = 3
+    holes: float = 0.0  # share of the table's entries that are no page
+    W: int = -1  # -1: as many as heads of keys
+    key_map: tuple = None
+    value_map: tuple = None
     query_offset: object = None  # a number, or one for each batch entry
     sinks: bool = False
     scale: float = None
@@ -62,8 +71,19 @@ class AttentionCase(Case):
         """Rows of the results."""
         return self.S if self.N < 0 else self.N
 
+    @property
+    def M(self):
+        """Pages of a batch entry."""
+        return self.K // self.page
+
     def _named(self, letter):
+        if letter == "M":
+            return "K"
         return ("S" if self.N < 0 else "N") if letter == "R" else letter
+
+    def _cache(self, name, heads, width):
+        dims = ["P", heads, self.page, width] if self.page else ["B", heads, "K", width]
+        return self._tensor(name, dims, self.dtype)
 
     @property
     def _wide(self):
@@ -103,15 +123,18 @@ class AttentionCase(Case):
     def arguments(self):
         result = [
             self._tensor("q", "BHSD", self.dtype),
-            self._tensor("k", "BGKD", self.dtype),
-            self._tensor("v", "BGKV", self.dtype),
+            self._cache("k", "G", "D"),
+            self._cache("v", "G" if self.W < 0 else self.W, "V"),
         ]
+        if self.page:
+            result.append(self._tensor("table", "BM", self.index_type))
         if self.bias:
             result.append(self._tensor("bias", self.bias, self.dtype))
         if self.keep:
             result.append(self._tensor("keep", self.keep, "i1"))
         if self.kv_lengths is not None:
-            result.append(self._tensor("lengths", "B", self.index_type))
+            shape = np.shape(self.kv_lengths)[1:]
+            result.append(self._tensor("lengths", ("B", *shape), self.index_type))
         if isinstance(self.query_offset, int):
             result.append(Argument("offset", "index"))
         elif self.query_offset is not None:
@@ -141,7 +164,7 @@ class AttentionCase(Case):
             parts.append(f"mask({part})")
         for clause, name in (
             ("bias", "bias"), ("keep", "keep"), ("kv_lengths", "lengths"),
-            ("query_offset", "offset"), ("sinks", "sinks"),
+            ("query_offset", "offset"), ("sinks", "sinks"), ("pages", "table"),
         ):
             if name in types:
                 parts.append(f"{clause}(%{name} : {types[name]})")
@@ -157,6 +180,9 @@ class AttentionCase(Case):
             attributes.append(f"softcap = {self.softcap:.17e} : f64")
         if self.bias_order:
             attributes.append(f"bias_order = #attn.bias_order<{self.bias_order}>")
+        for name, heads in (("key", self.key_map), ("value", self.value_map)):
+            if heads is not None:
+                attributes.append(f"{name}_head_map = array<i64: {', '.join(map(str, heads))}>")
         if self.precision:
             attributes.append(f"softmax_precision = {self.precision}")
         if attributes:
@@ -180,7 +206,9 @@ class AttentionCase(Case):
             elif name == "keep":
                 values[name] = rng.random(shape) < 0.7
             elif name == "lengths":
-                values[name] = np.array(self.kv_lengths)
+                values[name] = np.array(self.kv_lengths).reshape(shape)
+            elif name == "table":
+                values[name] = self._table(shape, rng)
             elif name == "rows":
                 # Mostly in order, as a router makes them; some repeat, some
                 # do not exist.
@@ -212,20 +240,49 @@ class AttentionCase(Case):
             values["sinks"][0] = -np.inf
         elif self.special == "nan_unkept":
             # Keys that no row of a batch entry keeps, in any head.
-            unkept = ~self._kept(values).any(axis=(1, 2))
+            kept = self._in_memory(values, self._kept(values).any(axis=(1, 2)))
             for name in "kv":
                 rows = np.moveaxis(values[name], 2, 1)
-                rows[unkept] = np.nan
+                rows[~kept] = np.nan
         elif self.special == "nan_some":
             # Hidden from some rows, kept by others.
             values["k"][rng.random(values["k"].shape[:3]) < 0.03] = np.nan
             odd = rng.random(values["v"].shape) < 0.02
             values["v"][odd] = rng.choice([np.nan, np.inf, -np.inf], np.count_nonzero(odd))
         elif self.special == "nan_beyond_lengths":
-            for b, length in enumerate(self.kv_lengths):
-                values["k"][b, :, max(length, 0) :] = np.nan
-                values["v"][b, :, max(length, 0) :] = np.inf
+            for b, lengths in enumerate(self.kv_lengths):
+                length = max(np.max(lengths), 0)
+                values["k"][b, :, length:] = np.nan
+                values["v"][b, :, length:] = np.inf
         return [values[a.name] for a in self.arguments()]
+
+    def _table(self, shape, rng):
+        """Page numbers: entries share some pages, some numbers are no page."""
+        table = rng.integers(0, max(self.P, 1), shape)
+        distinct = rng.permutation(max(self.P, 1))[: table.size]
+        if distinct.size == table.size:
+            table = distinct.reshape(shape)
+        no_page = rng.choice([-1, -7, self.P, self.P + 1, 10**6], shape)
+        return np.where(rng.random(shape) < self.holes, no_page, table)
+
+    def _in_memory(self, values, kept):
+        """Which keys in memory are kept, from [B, Skv]: [B, Skv] or by page."""
+        if not self.page:
+            return kept
+        result = np.zeros((self.P, self.page), bool)
+        for b, j in zip(*np.nonzero(kept)):
+            result[values["table"][b, j // self.page], j % self.page] = True
+        return result
+
+    def _for_heads(self, values, name):
+        """Keys or values as each query head reads them, [B, H, Skv, X]."""
+        rows = values[name]
+        if self.page:
+            rows, _ = from_pages(rows, values["table"])
+        heads = self.key_map if name == "k" else self.value_map
+        if heads is None:
+            return np.repeat(rows, self.H // rows.shape[1], axis=1)
+        return rows[:, list(heads)]
 
     def _kept(self, values):
         """What keep, mask and kv_lengths leave, [B, H, R, Skv]."""
@@ -239,7 +296,13 @@ class AttentionCase(Case):
     def _masked(self, values, kept, rows):
         """`kept` after the lengths and the mask; `rows` broadcasts to [B, R]."""
         if self.kv_lengths is not None:
-            kept &= np.arange(self.K) < values["lengths"][:, None, None, None]
+            lengths = values["lengths"].reshape(self.B, np.size(self.kv_lengths[0]) if self.B else 1)
+            lengths = np.repeat(lengths, self.H // lengths.shape[1], axis=1)
+            kept &= np.arange(self.K) < lengths[:, :, None, None]
+        if self.page:
+            table = values["table"]
+            exists = np.repeat((0 <= table) & (table < self.P), self.page, axis=1)
+            kept &= exists[:, None, None]
         if self.mask:
             offset = np.broadcast_to(values.get("offset", 0), (self.B,))
             operands = iter([values[a.name] for a in self._mask_operands()])
@@ -304,6 +367,9 @@ class AttentionCase(Case):
             values["q"], values["k"], values["v"],
             bias=values.get("bias"),
             kept=kept,
+            page_table=values.get("table"),
+            key_head_map=self.key_map,
+            value_head_map=self.value_map,
             sink_logits=values.get("sinks"),
             softmax_scale=self.scale,
             softcap=self.softcap,
@@ -335,10 +401,9 @@ class AttentionCase(Case):
             return self._narrow_tolerances(values, kept)
         u = ROUNDOFF[self._compute]
         query, key, value = (
-            np.nan_to_num(np.abs(values[n]), nan=0, posinf=0) for n in "qkv"
+            np.nan_to_num(np.abs(x), nan=0, posinf=0)
+            for x in (values["q"], self._for_heads(values, "k"), self._for_heads(values, "v"))
         )
-        key = np.repeat(key, self.H // self.G, axis=1)
-        value = np.repeat(value, self.H // self.G, axis=1)
         scale = self.scale if self.scale is not None else self.D**-0.5
         size = abs(scale) * np.einsum("bhid,bhjd->bhij", query, key)
         score_error = (self.D + 4) * u * size
@@ -374,7 +439,7 @@ class AttentionCase(Case):
         """
         u = ROUNDOFF[self._compute]
         query = values["q"][:, :, :, None]
-        key, value = (np.repeat(values[n], self.H // self.G, axis=1)[:, :, None] for n in "kv")
+        key, value = (self._for_heads(values, n)[:, :, None] for n in "kv")
         scale = self.scale if self.scale is not None else self.D**-0.5
         parts = np.cumsum(query * key, axis=-1)
         score = scale * parts[..., -1]

@@ -35,6 +35,8 @@ def text(mask):
         )
     if kind == "blocks":
         q_block, kv_block, layout = args[:3]
+        if not q_block:
+            return f"#attn.blocks<kv_block = {kv_block}, layout = {layout}>"
         return f"#attn.blocks<q_block = {q_block}, kv_block = {kv_block}, layout = {layout}>"
     if kind in ("all_of", "any_of"):
         return f"#attn.{kind}<[{', '.join(map(text, args))}]>"
@@ -57,7 +59,8 @@ def leaves(mask):
 
 
 def _blocks(length, block):
-    return -(-length // block)
+    """Number of blocks; those of size 0 hold everything."""
+    return 1 if not block else -(-length // block)
 
 
 def operands(mask, sizes, index_type):

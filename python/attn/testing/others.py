@@ -200,9 +200,14 @@ class AppendCase(Case):
     circular: bool = False
     dynamic: bool = False
     index_type: str = "i64"
+    page: int = 0  # L is then a multiple of it
+    P: int = 4  # pages in memory
     seed: int = 0
 
     def _tensor(self, name, length):
+        if self.page and name != "update":
+            dynamic = frozenset({0} if self.dynamic else ())
+            return Argument(name, self.dtype, (self.P, self.G, self.page, self.D), dynamic)
         dynamic = frozenset({0, 2} if self.dynamic else ())
         return Argument(name, self.dtype, (self.B, self.G, length, self.D), dynamic)
 
@@ -211,6 +216,10 @@ class AppendCase(Case):
         if self.at is not None:
             dynamic = frozenset({0} if self.dynamic else ())
             result.append(Argument("at", self.index_type, (self.B,), dynamic))
+        if self.page:
+            dynamic = frozenset({0, 1} if self.dynamic else ())
+            shape = (self.B, self.L // self.page)
+            result.append(Argument("table", self.index_type, shape, dynamic))
         return result
 
     def results(self):
@@ -219,6 +228,8 @@ class AppendCase(Case):
     def body(self):
         arguments = self.arguments()
         at = f" at(%at : {arguments[2].type})" if self.at is not None else ""
+        if self.page:
+            at += f" pages(%table : {arguments[3].type})"
         mode = " {mode = #attn.cache_mode<circular>}" if self.circular else ""
         return (
             f"%r0 = attn.kv_append %cache, %update{at}{mode} : {arguments[0].type}, "
@@ -230,8 +241,13 @@ class AppendCase(Case):
         cache, update = (
             rng.integers(-99, 100, a.shape).astype(float) for a in self.arguments()[:2]
         )
-        return [cache, update] + ([np.array(self.at)] if self.at is not None else [])
+        result = [cache, update] + ([np.array(self.at)] if self.at is not None else [])
+        if self.page:
+            # Some numbers are no page, entries may share one.
+            result.append(rng.integers(-1, self.P + 2, self.arguments()[3].shape))
+        return result
 
     def expected(self, values):
         at = values[2] if self.at is not None else None
-        return [(kv_append(values[0], values[1], at, self.circular), 0)]
+        table = values[3].astype(int) if self.page else None
+        return [(kv_append(values[0], values[1], at, self.circular, table), 0)]

@@ -23,6 +23,9 @@ BLOCKS = [
     ("blocks", 2, 2, "csr", 0, 0.6),
     ("blocks", 3, 2, "members", 1, 0.5),
     ("blocks", 64, 1, "csr", 1, 0.5),
+    ("blocks", 0, 1, "padded", 0, 0.4),
+    ("blocks", 0, 2, "members", 1, 0.5),
+    ("blocks", 0, 3, "csr", 1, 0.6),
 ]
 MASKS = [
     *BLOCKS,
@@ -99,6 +102,39 @@ def attention_cases():
     yield A(
         B=2, H=4, G=2, N=6, mask=("any_of", SINK, DOCUMENTS), bias="B1SK", keep="1HSK",
         kv_lengths=(6, 3), query_offset=(2, 4), sinks=True, lse=True, index_type="i32",
+    )
+    # Pages: of few keys and many, with holes, without a page, none at all.
+    for page, numbers, pages in [(1, 7, 9), (3, 3, 12), (4, 2, 2), (3, 0, 2), (2, 3, 0)]:
+        for dynamic, rows in itertools.product(["", "BSKP", "HG"], [1, 5]):
+            yield A(
+                B=2, H=4, G=2, S=rows, K=page * numbers, V=3, page=page, P=pages, dtype="f64",
+                holes=0.3, mask=CAUSAL, query_offset=3, dynamic=dynamic, lse=True, seed=page,
+            )
+    for index_type in ["i32", "index"]:
+        yield A(
+            B=2, H=4, G=2, K=12, page=4, P=7, holes=0.2, kv_lengths=(11, 3), sinks=True, lse=True,
+            index_type=index_type, bias="B1SK", keep="1HSK", mask=("any_of", BLOCKS[0], SINK),
+        )
+    yield A(B=2, K=12, page=3, P=9, holes=0.2, N=6, mask=WINDOW, lse=True, special="nan_unkept")
+    # Maps of heads: more heads of values than of keys, and fewer.
+    for keys, key_map, values, value_map in [
+        (2, (1, 0, 0, 1), -1, None), (3, (0, 0, 1, 2), 2, (1, 0, 0, 1)),
+        (1, None, 4, (3, 2, 1, 0)), (4, None, 2, (0, 0, 1, 1)), (2, (0, 0, 1, 1), -1, (0, 0, 0, 0)),
+    ]:
+        for rows, extra in itertools.product([1, 5], [{}, {"page": 3, "P": 5, "K": 9}]):
+            yield A(
+                B=2, H=4, G=keys, key_map=key_map, W=values, value_map=value_map, S=rows, V=5,
+                dtype="f64", mask=CAUSAL, query_offset=2, lse=True, dynamic="BSK", **extra,
+            )
+    # A length for each head, or for those that share keys.
+    for lengths in [((1, 7, 0, 4), (9, -1, 3, 7)), ((2, 5), (0, 7)), ((3,), (6,))]:
+        for rows, dynamic in itertools.product([1, 5], ["", "BSK", "HG"]):
+            yield A(
+                B=2, H=4, G=2, S=rows, kv_lengths=lengths, dtype="f64", lse=True, dynamic=dynamic,
+            )
+    yield A(
+        B=2, H=4, G=1, K=12, kv_lengths=((1, 7, 0, 12), (9, 2, 3, 7)), page=4, P=5, lse=True,
+        mask=("any_of", SINK, WINDOW), special="nan_unkept",
     )
     # Masks, at an offset and with several entries and heads.
     for mask in MASKS:
@@ -282,6 +318,13 @@ def append_cases():
         places, [0, 1, 2, 6, 15], [False, True], [False, True]
     ):
         yield AppendCase(at=at, S=added, circular=circular, dynamic=dynamic)
+    for at, added, circular, dynamic in itertools.product(
+        [(0, 4), (5, -3), (100, 1)], [0, 1, 7], [False, True], [False, True]
+    ):
+        yield AppendCase(at=at, S=added, circular=circular, dynamic=dynamic, L=9, page=3, seed=added)
+    for length, pages in [(0, 2), (6, 0), (0, 0)]:
+        yield AppendCase(at=(0, 1), L=length, page=3, P=pages, dynamic=True)
+        yield AppendCase(at=(0, 1), L=length, page=3, P=pages, circular=True, index_type="i32")
     for index_type, circular in itertools.product(["i32", "index"], [False, True]):
         yield AppendCase(at=(-1, 5), circular=circular, index_type=index_type)
     for circular, dynamic in itertools.product([False, True], [False, True]):

@@ -191,9 +191,8 @@ class FuzzCase(AttentionCase):
         row, of_lse = super()._tolerances(values, kept)
         if self.dtype == "bf16":
             # The dot product of pairs takes weights rounded to bf16.
-            value = np.nan_to_num(np.abs(values["v"]), nan=0, posinf=0)
+            value = np.nan_to_num(np.abs(self._for_heads(values, "v")), nan=0, posinf=0)
             largest = np.max(value, axis=(2, 3), initial=0)
-            largest = np.repeat(largest, self.H // self.G, axis=1)
             row = row + ROUNDOFF["bf16"] * largest[:, :, None]
         return row, of_lse
 
@@ -205,7 +204,7 @@ def random_leaf(rng, documents):
         kinds += ["documents", "blocks", "blocks", "spans", "elastic"]
     kind = rng.choice(kinds)
     if kind == "blocks":
-        return ("blocks", rng.choice([1, 8, 16, 64, 128, 400]), rng.choice([1, 4, 16, 32, 64, 128, 192]),
+        return ("blocks", rng.choice([0, 1, 8, 16, 64, 128, 400]), rng.choice([1, 4, 16, 32, 64, 128, 192]),
                 rng.choice(["padded", "csr", "members"]), rng.choice([0, 1]), rng.choice([0.1, 0.3, 0.7]))
     if kind == "spans":
         return ("spans", rng.choice([0, 1]), rng.choice([3, 40, 200]))
@@ -240,6 +239,35 @@ def random_mask(rng, depth, heads, documents):
         n = rng.randrange(1, 4)
         return ("per_head", tuple(members(n)), tuple(rng.choices(range(n), k=heads)))
     return random_leaf(rng, documents)
+
+
+def with_cache(rng, case):
+    """The case with pages, maps of heads or lengths of heads, at times."""
+    if rng.random() < 0.3:
+        page = rng.choice([1, 3, 8, 16, 16, 32, 64, 100, 128])
+        numbers = -(-case.K // page) if case.K else rng.choice([0, 1])
+        case = replace(
+            case, page=page, K=page * numbers, P=rng.choice([0, 1, 3, case.B * numbers, case.B * numbers + 5]),
+            holes=rng.choice([0, 0, 0.1, 0.5]),
+            special=None if case.special == "nan_beyond_lengths" else case.special,
+            dynamic=case.dynamic + rng.choice(["", "P"]),
+        )
+    if rng.random() < 0.2 and not set("HG") & set(case.dynamic):
+        keys, values = rng.choice([1, 2, 3, 5, case.H]), rng.choice([1, 2, 4, case.H])
+        if case._mask_operands():
+            keys = case.G  # lists of masks are those of heads of keys
+        if rng.random() < 0.3:
+            values = keys
+        case = replace(
+            case, G=keys, W=values, key_map=tuple(sorted(rng.choices(range(keys), k=case.H))),
+            value_map=tuple(rng.choices(range(values), k=case.H)),
+        )
+    if case.kv_lengths and rng.random() < 0.4:
+        own = rng.choice([1, case.G if case.H % case.G == 0 else case.H, case.H])
+        lengths = [0, 1, case.K - 1, case.K, case.K + 3, rng.randrange(case.K + 1)]
+        case = replace(case, kv_lengths=tuple(
+            tuple(rng.choice(lengths) for _ in range(own)) for _ in range(case.B)))
+    return case
 
 
 def random_case(seed):
@@ -306,6 +334,7 @@ def random_case(seed):
         flat=rng.choice(["", "", "qkvo", "q", "o"]),
         target=rng.choice(TARGETS), threads=rng.choice([1, 1, 2]),
     )
+    case = with_cache(rng, case)
     # No weight of a kept pair may vanish: zero times NaN is the oracle's NaN.
     moderate = case.spread <= 1 and case.scale is None and case.bias is None
     if case.special is None and moderate and maybe(0.3):

@@ -113,9 +113,8 @@ class RoundedWeights(AttentionCase):
 
     def _tolerances(self, values, kept):
         row, of_lse = super()._tolerances(values, kept)
-        value = np.nan_to_num(np.abs(values["v"]), nan=0, posinf=0)
+        value = np.nan_to_num(np.abs(self._for_heads(values, "v")), nan=0, posinf=0)
         largest = np.max(value, axis=(2, 3), initial=0)
-        largest = np.repeat(largest, self.H // self.G, axis=1)
         return row + ROUNDOFF["bf16"] * largest[:, :, None], of_lse
 
 
@@ -130,6 +129,8 @@ BLOCKS = [
     ("blocks", 64, 16, "padded", 4, 0.2),
     ("blocks", 400, 1, "padded", 1, 0.1),
     ("blocks", 24, 192, "padded", 1, 0.4),
+    ("blocks", 0, 1, "padded", 0, 0.2),
+    ("blocks", 0, 64, "members", 1, 0.4),
 ]
 MASKS = [
     *BLOCKS,
@@ -305,6 +306,47 @@ def score_cases():
             yield A(S=rows, K=150, dtype=dtype, mask=CAUSAL, query_offset=150 - rows, **common)
 
 
+def cache_cases():
+    """Pages, maps of heads, lengths of heads."""
+    common = dict(B=2, H=4, G=2, D=16, V=24, lse=True)
+    # Pages narrower and wider than tiles, whole and with a tail; with holes.
+    for page, numbers in [(1, 70), (3, 40), (12, 9), (16, 12), (32, 6), (48, 4), (128, 2), (200, 2)]:
+        for rows, holes, dynamic in [(1, 0, ""), (1, 0.2, "BSKP"), (70, 0, "K"), (70, 0.2, ""), (3, 0.2, "KP")]:
+            yield A(S=rows, K=page * numbers, page=page, P=2 * numbers + 1, holes=holes, mask=CAUSAL,
+                    query_offset=page * numbers - rows, dynamic=dynamic, seed=page, **common)
+    for mask in MASKS[:9] + [WINDOW, SINK, DOCUMENTS, ("not", WINDOW), None]:
+        for rows in [1, 100]:
+            yield A(S=rows, K=336, page=16, P=30, holes=0.1, mask=mask, query_offset=201,
+                    kv_lengths=(333, 40), dynamic="K" if rows == 1 else "", **common)
+    for rows in [1, 40]:
+        shapes = dict(S=rows, K=96, page=32, mask=CAUSAL, query_offset=60, **common)
+        yield A(P=0, dynamic="P", sinks=True, **shapes)
+        yield A(P=0, **shapes)
+        yield A(P=4, holes=1.0, **shapes)
+        yield A(P=8, holes=0.3, special="nan_unkept", dynamic="BSK", **shapes)
+        yield A(P=8, special="nan_some", index_type="i32", **shapes)
+        yield A(P=8, holes=0.3, N=9 if rows > 1 else 1, bias="B1SK", keep="1HSK", **shapes)
+        for dtype in ["f16", "bf16"]:
+            yield A(P=8, dtype=dtype, holes=0.2, **shapes)
+            yield A(P=40, dtype=dtype, holes=0.2, **{**shapes, "page": 3})
+    # Maps of heads: sorted, in any order, by one side only.
+    for keys, key_map, values, value_map in [
+        (2, (0, 0, 1, 1), 4, (3, 3, 0, 0)), (3, (2, 0, 0, 1), 2, (1, 0, 1, 1)),
+        (1, None, 4, (0, 2, 1, 3)), (4, None, 1, (0, 0, 0, 0)),
+    ]:
+        for rows, extra in itertools.product([1, 70], [{}, {"page": 16, "P": 30, "holes": 0.1}]):
+            yield A(B=2, H=4, G=keys, W=values, key_map=key_map, value_map=value_map, D=16, V=24,
+                    S=rows, K=160, mask=CAUSAL, query_offset=90, lse=True, dynamic="BSK", **extra)
+    # Lengths of heads: NaN between those of heads that share keys.
+    for lengths in [((1, 170, 0, 64), (90, -1, 33, 700)), ((128, 5), (0, 177)), ((3,), (160,))]:
+        for rows, dynamic, mask in itertools.product([1, 70], ["", "BSK", "HG"], [None, CAUSAL]):
+            yield A(S=rows, K=177, kv_lengths=lengths, mask=mask, query_offset=107, dynamic=dynamic,
+                    special="nan_unkept", **common)
+    for rows in [1, 70]:
+        yield A(S=rows, K=192, kv_lengths=((1, 170, 0, 64), (90, -1, 33, 700)), page=16, P=24, holes=0.1,
+                mask=("any_of", BLOCKS[4], SINK), special="nan_unkept", query_offset=100, **common)
+
+
 def hidden_cases():
     """NaN and infinity in keys and values that only some rows keep."""
     masks = [CAUSAL, WINDOW, DOCUMENTS, ("not", DOCUMENTS), ("any_of", SINK, ("window", 5, 5)),
@@ -371,7 +413,8 @@ for target, known, options in [
     build = functools.partial(Library, passes=passes(*options))
     groups = {
         "Shapes": shape_cases, "Masks": mask_cases, "Features": feature_cases, "Scores": score_cases,
-        "Hidden": hidden_cases, "Routed": routed_cases, "Layouts": layout_cases, "Halves": half_cases
+        "Hidden": hidden_cases, "Cache": cache_cases, "Routed": routed_cases, "Layouts": layout_cases,
+        "Halves": half_cases
     }
     if target == "Bf16":
         groups = {"Halves": functools.partial(half_cases, RoundedWeights)}

@@ -1,9 +1,21 @@
-// One token over a cache of 2 key heads and 3 value heads, which is read by pairs
-// of heads and never repeated.
+// One token over a cache of 2 key heads and 3 value heads, in a cache of rows and
+// in pages.
 //
 // RUN: attn-opt %s --convert-attn-to-tiles --canonicalize --cse | FileCheck %s
 
+// Keys and values are read where they lie and never repeated.
 // CHECK-LABEL: func.func @main
+// CHECK-NOT: tensor<?x6x?x8xf32>
+// CHECK: scf.forall
+// CHECK: tensor.extract_slice %{{.*}} [1, 1, %{{.*}}, 8] [1, 1, 1, 1] : tensor<?x2x?x8xf32>
+// CHECK: tensor.extract_slice %{{.*}} [1, 1, %{{.*}}, 8] [1, 1, 1, 1] : tensor<?x3x?x8xf32>
+// CHECK-NOT: tensor<?x6x?x8xf32>
+// CHECK-LABEL: func.func @paged
+// CHECK: scf.forall
+// CHECK: tensor.extract %arg{{[0-9]+}}[%{{.*}}] : tensor<?x?xi32>
+// CHECK: tensor.extract_slice %{{.*}} : tensor<?x2x16x8xf32>
+// CHECK: tensor.extract_slice %{{.*}} : tensor<?x3x16x8xf32>
+func.func @main
 // CHECK-NOT: tensor<?x6x?x8xf32>
 // CHECK: tensor.concat dim(1)
 // CHECK-NOT: tensor<?x6x?x8xf32>
@@ -25,43 +37,30 @@ func.func @main(%q: tensor<?x6x1x8xf32> {attn.name = "q"},
     : tensor<?x2x?x8xf32>, tensor<?x2x1x8xf32> -> tensor<?x2x?x8xf32>
   %values = attn.kv_append %past_v, %v
     : tensor<?x3x?x8xf32>, tensor<?x3x1x8xf32> -> tensor<?x3x?x8xf32>
-  %b = tensor.dim %q, %c0 : tensor<?x6x1x8xf32>
-  %m = tensor.dim %keys, %c2 : tensor<?x2x?x8xf32>
-  %q0 = tensor.extract_slice %qr[0, 0, 0, 0] [%b, 2, 1, 8] [1, 1, 1, 1]
-    : tensor<?x6x1x8xf32> to tensor<?x2x1x8xf32>
-  %k0 = tensor.extract_slice %keys[0, 0, 0, 0] [%b, 1, %m, 8] [1, 1, 1, 1]
-    : tensor<?x2x?x8xf32> to tensor<?x1x?x8xf32>
-  %v0 = tensor.extract_slice %values[0, 0, 0, 0] [%b, 1, %m, 8] [1, 1, 1, 1]
-    : tensor<?x3x?x8xf32> to tensor<?x1x?x8xf32>
-  %o0 = attn.attention %q0, %k0, %v0
-    : tensor<?x2x1x8xf32>, tensor<?x1x?x8xf32>, tensor<?x1x?x8xf32> -> tensor<?x2x1x8xf32>
-  %q1 = tensor.extract_slice %qr[0, 2, 0, 0] [%b, 1, 1, 8] [1, 1, 1, 1]
-    : tensor<?x6x1x8xf32> to tensor<?x1x1x8xf32>
-  %k1 = tensor.extract_slice %keys[0, 0, 0, 0] [%b, 1, %m, 8] [1, 1, 1, 1]
-    : tensor<?x2x?x8xf32> to tensor<?x1x?x8xf32>
-  %v1 = tensor.extract_slice %values[0, 1, 0, 0] [%b, 1, %m, 8] [1, 1, 1, 1]
-    : tensor<?x3x?x8xf32> to tensor<?x1x?x8xf32>
-  %o1 = attn.attention %q1, %k1, %v1
-    : tensor<?x1x1x8xf32>, tensor<?x1x?x8xf32>, tensor<?x1x?x8xf32> -> tensor<?x1x1x8xf32>
-  %q2 = tensor.extract_slice %qr[0, 3, 0, 0] [%b, 1, 1, 8] [1, 1, 1, 1]
-    : tensor<?x6x1x8xf32> to tensor<?x1x1x8xf32>
-  %k2 = tensor.extract_slice %keys[0, 1, 0, 0] [%b, 1, %m, 8] [1, 1, 1, 1]
-    : tensor<?x2x?x8xf32> to tensor<?x1x?x8xf32>
-  %v2 = tensor.extract_slice %values[0, 1, 0, 0] [%b, 1, %m, 8] [1, 1, 1, 1]
-    : tensor<?x3x?x8xf32> to tensor<?x1x?x8xf32>
-  %o2 = attn.attention %q2, %k2, %v2
-    : tensor<?x1x1x8xf32>, tensor<?x1x?x8xf32>, tensor<?x1x?x8xf32> -> tensor<?x1x1x8xf32>
-  %q3 = tensor.extract_slice %qr[0, 4, 0, 0] [%b, 2, 1, 8] [1, 1, 1, 1]
-    : tensor<?x6x1x8xf32> to tensor<?x2x1x8xf32>
-  %k3 = tensor.extract_slice %keys[0, 1, 0, 0] [%b, 1, %m, 8] [1, 1, 1, 1]
-    : tensor<?x2x?x8xf32> to tensor<?x1x?x8xf32>
-  %v3 = tensor.extract_slice %values[0, 2, 0, 0] [%b, 1, %m, 8] [1, 1, 1, 1]
-    : tensor<?x3x?x8xf32> to tensor<?x1x?x8xf32>
-  %o3 = attn.attention %q3, %k3, %v3
-    : tensor<?x2x1x8xf32>, tensor<?x1x?x8xf32>, tensor<?x1x?x8xf32> -> tensor<?x2x1x8xf32>
-  %o = tensor.concat dim(1) %o0, %o1, %o2, %o3
-    : (tensor<?x2x1x8xf32>, tensor<?x1x1x8xf32>,
-       tensor<?x1x1x8xf32>, tensor<?x2x1x8xf32>) -> tensor<?x6x1x8xf32>
+  %o = attn.attention %qr, %keys, %values
+    {key_head_map = array<i64: 0, 0, 0, 1, 1, 1>, value_head_map = array<i64: 0, 0, 1, 1, 2, 2>}
+    : tensor<?x6x1x8xf32>, tensor<?x2x?x8xf32>, tensor<?x3x?x8xf32> -> tensor<?x6x1x8xf32>
   return %o, %keys, %values
     : tensor<?x6x1x8xf32>, tensor<?x2x?x8xf32>, tensor<?x3x?x8xf32>
+}
+
+func.func @paged(%q: tensor<?x6x1x8xf32> {attn.name = "q"},
+                 %past_k: tensor<?x2x16x8xf32> {attn.name = "past_k"},
+                 %past_v: tensor<?x3x16x8xf32> {attn.name = "past_v"},
+                 %k: tensor<?x2x1x8xf32> {attn.name = "k"},
+                 %v: tensor<?x3x1x8xf32> {attn.name = "v"},
+                 %table: tensor<?x?xi32> {attn.name = "table"},
+                 %past: tensor<?xi32> {attn.name = "past"},
+                 %lengths: tensor<?xi32> {attn.name = "lengths"})
+    -> (tensor<?x6x1x8xf32> {attn.name = "o"},
+        tensor<?x2x16x8xf32> {attn.name = "keys"},
+        tensor<?x3x16x8xf32> {attn.name = "values"}) {
+  %keys = attn.kv_append %past_k, %k at(%past : tensor<?xi32>) pages(%table : tensor<?x?xi32>)
+    : tensor<?x2x16x8xf32>, tensor<?x2x1x8xf32> -> tensor<?x2x16x8xf32>
+  %values = attn.kv_append %past_v, %v at(%past : tensor<?xi32>) pages(%table : tensor<?x?xi32>)
+    : tensor<?x3x16x8xf32>, tensor<?x3x1x8xf32> -> tensor<?x3x16x8xf32>
+  %o = attn.attention %q, %keys, %values pages(%table : tensor<?x?xi32>) kv_lengths(%lengths : tensor<?xi32>)
+    {key_head_map = array<i64: 0, 0, 0, 1, 1, 1>, value_head_map = array<i64: 0, 0, 1, 1, 2, 2>}
+    : tensor<?x6x1x8xf32>, tensor<?x2x16x8xf32>, tensor<?x3x16x8xf32> -> tensor<?x6x1x8xf32>
+  return %o, %keys, %values : tensor<?x6x1x8xf32>, tensor<?x2x16x8xf32>, tensor<?x3x16x8xf32>
 }

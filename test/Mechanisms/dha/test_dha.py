@@ -48,12 +48,10 @@ def test_prefill(batch, length):
 
 
 @pytest.mark.parametrize("batch, length", SHAPES)
-@pytest.mark.parametrize("kmap, vmap", [(KMAP, VMAP), ([1, 0, 1, 0, 0, 1], [2, 0, 1, 1, 0, 2])])
-def test_maps(batch, length, kmap, vmap):
+def test_maps_in_any_order(batch, length):
     q, k, v = tensors(batch, length)
-    wanted = oracle.attention(q, k, v, kmap, vmap)
-    maps = {"kmap": np.array([[kmap]]), "vmap": np.array([[vmap]])}
-    for path, result in mechanisms.run_all(PREFILL, "mapped", q=q, k=k, v=v, **maps):
+    wanted = oracle.attention(q, k, v, [1, 0, 1, 0, 0, 1], [2, 0, 1, 1, 0, 2])
+    for path, result in mechanisms.run_all(PREFILL, "mixed", q=q, k=k, v=v):
         mechanisms.assert_close(result["o"], wanted, atol(length), path)
 
 
@@ -71,6 +69,31 @@ def test_decode(batch, past):
         mechanisms.assert_close(result["o"], wanted, atol(past + 1), path)
         assert result["keys"].shape[1:3] == (2, past + 1)
         assert result["values"].shape[1:3] == (3, past + 1)
+
+
+def test_decode_over_pages():
+    """Two requests of other lengths, whose pages lie anywhere."""
+    past = np.array([37, 16], np.int32)
+    q, k, v = tensors(2, 38)
+    table = np.array([[6, 2, 4], [1, 5, -1]], np.int32)
+    pools = {"past_k": k, "past_v": v}
+    for name, x in pools.items():
+        pools[name] = np.full((7, x.shape[1], 16, D), np.nan, np.float32)
+        for b, j in ((b, j) for b in range(2) for j in range(past[b])):
+            pools[name][table[b, j // 16], :, j % 16] = x[b, :, j]
+    last = {n: np.stack([x[b, :, past[b] : past[b] + 1] for b in range(2)]) for n, x in
+            (("q", q), ("k", k), ("v", v))}
+    wanted = np.concatenate([
+        oracle.attention(last["q"][b : b + 1], *(x[b : b + 1, :, : past[b] + 1] for x in (k, v)), KMAP, VMAP)
+        for b in range(2)
+    ])
+    for path, result in mechanisms.run_all(
+        DECODE, "paged", **last, **pools, table=table, past=past, lengths=past + 1
+    ):
+        mechanisms.assert_close(result["o"], wanted, atol(38), path)
+        for name, new in (("keys", last["k"]), ("values", last["v"])):
+            np.testing.assert_array_equal(result[name][4, :, 5], new[0, :, 0], path)
+            np.testing.assert_array_equal(result[name][5, :, 0], new[1, :, 0], path)
 
 
 def groups(heads, count):

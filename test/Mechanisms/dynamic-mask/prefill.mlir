@@ -4,7 +4,7 @@
 // RUN: attn-opt %s --convert-attn-to-tiles --canonicalize --cse | FileCheck %s
 // RUN: attn explain %s --entry main | FileCheck %s --check-prefix=EXPLAIN
 
-// EXPLAIN: all_of<[causal, blocks<q_block = 1048576, kv_block = 1>]>
+// EXPLAIN: all_of<[causal, blocks<kv_block = 1>]>
 
 // delta = a * softplus(values of all heads of a token, times w): [B, G, 1, T].
 func.func @delta(%v: tensor<?x2x?x16xf32> {attn.name = "v"}, %w: tensor<2x16x2xf32> {attn.name = "w"},
@@ -65,7 +65,7 @@ func.func @main(%q: tensor<?x4x?x16xf32> {attn.name = "q"}, %k: tensor<?x2x?x16x
   %bias = func.call @bias(%delta) : (tensor<?x2x1x?xf32>) -> tensor<?x4x1x?xf32>
   %chosen, %counts = attn.top_k %delta : tensor<?x2x1x?xf32> -> tensor<?x2x1x8xi32>, tensor<?x2x1xi32>
   %o = attn.attention %q, %k, %v
-    mask(#attn.all_of<[#attn.causal, #attn.blocks<q_block = 1048576, kv_block = 1>]>, %chosen, %counts
+    mask(#attn.all_of<[#attn.causal, #attn.blocks<kv_block = 1>]>, %chosen, %counts
          : tensor<?x2x1x8xi32>, tensor<?x2x1xi32>)
     bias(%bias : tensor<?x4x1x?xf32>)
     : tensor<?x4x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32> -> tensor<?x4x?x16xf32>

@@ -5,9 +5,9 @@
 // RUN: attn-opt %s --convert-attn-to-tiles --canonicalize --cse | FileCheck %s
 // RUN: attn explain %s --entry main | FileCheck %s --check-prefix=EXPLAIN
 
-// EXPLAIN: any_of<[blocks<q_block = 1048576, kv_block = 1>, sink<4>, window<
+// EXPLAIN: any_of<[blocks<kv_block = 1>, sink<4>, window<
 
-#kept = #attn.all_of<[#attn.causal, #attn.any_of<[#attn.blocks<q_block = 1048576, kv_block = 1>,
+#kept = #attn.all_of<[#attn.causal, #attn.any_of<[#attn.blocks<kv_block = 1>,
                       #attn.sink<4>, #attn.window<left = 15, right = 0>]>]>
 
 // What the last 8 queries look at: [B, G, T].

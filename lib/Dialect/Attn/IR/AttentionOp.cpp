@@ -1,6 +1,7 @@
 //===- AttentionOp.cpp - Scaled dot product attention ---------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "attn/Dialect/Attn/Utils/IndexMath.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
@@ -8,6 +9,7 @@
 #include "mlir/IR/PatternMatch.h"
 #include "llvm/ADT/StringExtras.h"
 #include <cmath>
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::attn;
@@ -33,7 +35,46 @@ std::optional<int64_t> AttentionOp::getGroupSize() {
   if (ShapedType::isDynamic(heads) || ShapedType::isDynamic(kvHeads) ||
       kvHeads == 0)
     return std::nullopt;
-  return heads / kvHeads;
+  if (!hasHeadMaps())
+    return heads / kvHeads;
+  // Where a map changes from one head to the next, a group ends.
+  int64_t valueHeads =
+      cast<RankedTensorType>(getValue().getType()).getDimSize(1);
+  int64_t group = heads;
+  for (auto [map, own] :
+       {std::pair(getKeyHeadMap(), kvHeads), {getValueHeadMap(), valueHeads}}) {
+    if (!map && !ShapedType::isDynamic(own) && own != 0)
+      group = std::gcd(group, heads / own);
+    for (size_t head = 1; map && head < map->size(); ++head)
+      if ((*map)[head] != (*map)[head - 1])
+        group = std::gcd(group, static_cast<int64_t>(head));
+  }
+  return group;
+}
+
+int64_t AttentionOp::getPageSize() {
+  return getPageTable()
+             ? cast<RankedTensorType>(getKey().getType()).getDimSize(2)
+             : 0;
+}
+
+int64_t AttentionOp::getStaticKeys() {
+  int64_t size = cast<RankedTensorType>(getKey().getType()).getDimSize(2);
+  if (!getPageTable())
+    return size;
+  int64_t pages =
+      cast<RankedTensorType>(getPageTable().getType()).getDimSize(1);
+  return ShapedType::isDynamic(pages) ? pages : pages * size;
+}
+
+OpFoldResult AttentionOp::getKeys(OpBuilder &builder) {
+  IndexMath math(builder, getLoc());
+  auto size = [&](Value tensor, int64_t dim) {
+    return tensor::getMixedSize(builder, getLoc(), tensor, dim);
+  };
+  if (!getPageTable())
+    return size(getKey(), 2);
+  return math.mul(size(getPageTable(), 1), math.constant(getPageSize()));
 }
 
 std::pair<Value, int64_t> AttentionOp::getResultRows() {
@@ -107,6 +148,41 @@ static bool differ(RankedTensorType a, unsigned i, RankedTensorType b,
   return !ShapedType::isDynamic(x) && !ShapedType::isDynamic(y) && x != y;
 }
 
+/// The heads of keys or values that the query heads read exist.
+static LogicalResult verifyHeads(AttentionOp op,
+                                 std::optional<ArrayRef<int64_t>> map,
+                                 RankedTensorType own, StringRef name) {
+  int64_t heads = cast<RankedTensorType>(op.getQuery().getType()).getDimSize(1);
+  int64_t kvHeads = own.getDimSize(1);
+  if (!map) {
+    if (ShapedType::isDynamic(heads) || ShapedType::isDynamic(kvHeads) ||
+        (kvHeads != 0 && heads % kvHeads == 0))
+      return success();
+    return op.emitOpError("expects kv_heads to divide heads, but dimension 1 "
+                          "of '")
+           << name << "' is " << kvHeads << " and dimension 1 of 'query' is "
+           << heads << "; repeat or regroup the " << name << " heads";
+  }
+  if (ShapedType::isDynamic(heads) || ShapedType::isDynamic(kvHeads))
+    return op.emitOpError("expects static numbers of heads with '")
+           << name << "_head_map', but dimension 1 of 'query' is "
+           << (ShapedType::isDynamic(heads) ? "dynamic" : "static")
+           << " and dimension 1 of '" << name << "' is "
+           << (ShapedType::isDynamic(kvHeads) ? "dynamic" : "static")
+           << "; cast the operands";
+  if (static_cast<int64_t>(map->size()) != heads)
+    return op.emitOpError("expects one entry of '")
+           << name << "_head_map' for each of the " << heads
+           << " query heads, but it has " << map->size();
+  for (auto [head, read] : llvm::enumerate(*map))
+    if (read < 0 || read >= kvHeads)
+      return op.emitOpError("expects '")
+             << name << "_head_map' to name heads of '" << name << "' from 0 to "
+             << kvHeads - 1 << ", but query head " << head << " reads head "
+             << read;
+  return success();
+}
+
 LogicalResult AttentionOp::verify() {
   auto query = cast<RankedTensorType>(getQuery().getType());
   auto key = cast<RankedTensorType>(getKey().getType());
@@ -143,9 +219,20 @@ LogicalResult AttentionOp::verify() {
   if (value.isDynamicDim(3))
     return emitOpError("expects a static value dimension, but dimension 3 of "
                        "'value' is dynamic; cast the operands");
-  if (failed(agree(key, "key", 0, query, "query", 0)) ||
-      failed(agree(value, "value", 0, query, "query", 0)) ||
-      failed(agree(value, "value", 1, key, "key", 1)) ||
+  // A pool of pages belongs to no batch entry.
+  auto entries = getPageTable()
+                     ? cast<RankedTensorType>(getPageTable().getType())
+                     : key;
+  StringRef entriesName = getPageTable() ? "page_table" : "key";
+  if (getPageTable() && key.isDynamicDim(2))
+    return emitOpError("expects a static page size, but dimension 2 of 'key' "
+                       "is dynamic; cast the pool of pages");
+  if (getPageTable() && key.getDimSize(2) == 0)
+    return emitOpError("expects a page size of at least 1, but dimension 2 of "
+                       "'key' is 0");
+  if (failed(agree(entries, entriesName, 0, query, "query", 0)) ||
+      failed(agree(value, "value", 0, key, "key", 0)) ||
+      (!hasHeadMaps() && failed(agree(value, "value", 1, key, "key", 1))) ||
       failed(agree(value, "value", 2, key, "key", 2)) ||
       failed(agree(key, "key", 3, query, "query", 3)) ||
       failed(agree(output, "output", 0, query, "query", 0)) ||
@@ -153,13 +240,10 @@ LogicalResult AttentionOp::verify() {
       failed(agree(output, "output", 3, value, "value", 3)))
     return failure();
 
-  int64_t heads = query.getDimSize(1), kvHeads = key.getDimSize(1);
-  if (!ShapedType::isDynamic(heads) && !ShapedType::isDynamic(kvHeads) &&
-      (kvHeads == 0 || heads % kvHeads != 0))
-    return emitOpError("expects kv_heads to divide heads, but dimension 1 of "
-                       "'key' is ")
-           << kvHeads << " and dimension 1 of 'query' is " << heads
-           << "; repeat or regroup the key heads";
+  int64_t heads = query.getDimSize(1);
+  if (failed(verifyHeads(*this, getKeyHeadMap(), key, "key")) ||
+      failed(verifyHeads(*this, getValueHeadMap(), value, "value")))
+    return failure();
 
   if (!getRows() != !getRowCounts())
     return emitOpError("expects 'rows' and 'row_counts' together");
@@ -180,7 +264,7 @@ LogicalResult AttentionOp::verify() {
 
   // Tensors that broadcast to the scores.
   int64_t scores[] = {query.getDimSize(0), heads, query.getDimSize(2),
-                      key.getDimSize(2)};
+                      getStaticKeys()};
   auto broadcasts = [&](Value tensor, StringRef name) -> LogicalResult {
     if (!tensor)
       return success();
@@ -209,6 +293,15 @@ LogicalResult AttentionOp::verify() {
   if (failed(listsBatch(getKvLengths(), "kv_lengths")) ||
       failed(listsBatch(getQueryOffset(), "query_offset")))
     return failure();
+  if (getKvLengths()) {
+    auto lengths = cast<RankedTensorType>(getKvLengths().getType());
+    int64_t own = lengths.getRank() == 2 ? lengths.getDimSize(1) : 1;
+    if (!ShapedType::isDynamic(own) && !ShapedType::isDynamic(heads) &&
+        (own == 0 || heads % own != 0))
+      return emitOpError("expects dimension 1 of 'kv_lengths' to divide the ")
+             << heads << " query heads, but it is " << own
+             << "; give one length for each head, or for consecutive heads";
+  }
   if (getSinkLogits() &&
       failed(agree(cast<RankedTensorType>(getSinkLogits().getType()),
                    "sink_logits", 0, query, "query", 1)))
@@ -253,7 +346,7 @@ LogicalResult AttentionOp::verify() {
            << " for its mask, but it has " << getMaskOperands().size();
   if (auto mask = getMaskAttr()) {
     MaskUse use{query.getDimSize(0),   heads,
-                query.getDimSize(2),   key.getDimSize(2),
+                query.getDimSize(2),   getStaticKeys(),
                 results.getDimSize(2), getMaskOperands().getTypes()};
     if (failed(mask.verifyMask(use, [&] { return emitOpError(); })))
       return failure();
@@ -317,10 +410,10 @@ struct DropCoveringMask : OpRewritePattern<AttentionOp> {
                                 PatternRewriter &rewriter) const override {
     auto mask = op.getMaskAttr();
     auto query = cast<RankedTensorType>(op.getQuery().getType());
-    auto key = cast<RankedTensorType>(op.getKey().getType());
+    int64_t keys = op.getStaticKeys();
     if (!mask || mask.getNumMaskOperands() || query.isDynamicDim(1) ||
-        query.isDynamicDim(2) || key.isDynamicDim(2) ||
-        query.getDimSize(2) == 0 || key.getDimSize(2) == 0)
+        query.isDynamicDim(2) || ShapedType::isDynamic(keys) ||
+        query.getDimSize(2) == 0 || keys == 0)
       return rewriter.notifyMatchFailure(op, "no mask of static extent");
     int64_t offset = 0;
     if (Value value = op.getQueryOffset()) {
@@ -331,7 +424,7 @@ struct DropCoveringMask : OpRewritePattern<AttentionOp> {
       if (offset < -kMaxMaskDistance || offset > kMaxMaskDistance)
         return rewriter.notifyMatchFailure(op, "offset out of range");
     }
-    TileBox box{offset, offset + query.getDimSize(2), 0, key.getDimSize(2)};
+    TileBox box{offset, offset + query.getDimSize(2), 0, keys};
     for (int64_t head = 0; head < query.getDimSize(1); ++head)
       if (classifyTile(mask, head, box) != TileState::Full)
         return rewriter.notifyMatchFailure(op, "mask removes pairs");
@@ -349,6 +442,45 @@ struct DropZeroOffset : OpRewritePattern<AttentionOp> {
     if (!offset || (op.readsPositions() && !matchPattern(offset, m_Zero())))
       return rewriter.notifyMatchFailure(op, "the offset has a meaning");
     rewriter.modifyOpInPlace(op, [&] { op.getQueryOffsetMutable().clear(); });
+    return success();
+  }
+};
+
+/// Maps that say what holds without them go.
+struct DropDefaultHeadMaps : OpRewritePattern<AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AttentionOp op,
+                                PatternRewriter &rewriter) const override {
+    if (!op.hasHeadMaps())
+      return rewriter.notifyMatchFailure(op, "no head map");
+    auto isDefault = [&](std::optional<ArrayRef<int64_t>> map, Value tensor) {
+      int64_t own = cast<RankedTensorType>(tensor.getType()).getDimSize(1);
+      if (!map || own == 0 || map->size() % own != 0)
+        return !map;
+      int64_t group = map->size() / own;
+      for (auto [head, read] : llvm::enumerate(*map))
+        if (read != static_cast<int64_t>(head) / group)
+          return false;
+      return true;
+    };
+    bool plainKeys = isDefault(op.getKeyHeadMap(), op.getKey());
+    bool plainValues = isDefault(op.getValueHeadMap(), op.getValue());
+    // The numbers of heads may differ only where there is a map.
+    bool same = cast<RankedTensorType>(op.getKey().getType()).getDimSize(1) ==
+                cast<RankedTensorType>(op.getValue().getType()).getDimSize(1);
+    if (plainKeys && plainValues && !same)
+      plainKeys = false;
+    bool dropKeys = plainKeys && op.getKeyHeadMap();
+    bool dropValues = plainValues && op.getValueHeadMap() &&
+                      (same || op.getKeyHeadMap());
+    if (!dropKeys && !dropValues)
+      return rewriter.notifyMatchFailure(op, "the maps have a meaning");
+    rewriter.modifyOpInPlace(op, [&] {
+      if (dropKeys)
+        op.removeKeyHeadMapAttr();
+      if (dropValues)
+        op.removeValueHeadMapAttr();
+    });
     return success();
   }
 };
@@ -389,6 +521,6 @@ struct DropIdentityScore : OpRewritePattern<AttentionOp> {
 
 void AttentionOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
                                               MLIRContext *context) {
-  patterns.add<SimplifyMask, DropCoveringMask, DropZeroOffset, DropUnusedLse,
-               DropIdentityScore>(context);
+  patterns.add<SimplifyMask, DropCoveringMask, DropZeroOffset,
+               DropDefaultHeadMaps, DropUnusedLse, DropIdentityScore>(context);
 }

@@ -22,23 +22,41 @@ LogicalResult KVAppendOp::verify() {
     int64_t size = cache.getDimSize(i);
     for (auto [type, name] :
          {std::pair(update, "update"), std::pair(result, "result")})
-      if (known(size) && known(type.getDimSize(i)) &&
+      // A pool of pages belongs to no batch entry.
+      if ((i != 0 || type != update || !getPageTable()) && known(size) && known(type.getDimSize(i)) &&
           size != type.getDimSize(i))
         return emitOpError("expects dimension ")
                << i << " of 'cache' and '" << name
                << "' to be equal, but they are " << size << " and "
                << type.getDimSize(i);
   }
+  if (getPageTable()) {
+    auto table = cast<RankedTensorType>(getPageTable().getType());
+    int64_t batch = update.getDimSize(0);
+    if (!getAt())
+      return emitOpError("expects 'at' with 'page_table'; pages have a fixed "
+                         "number of rows and do not grow");
+    if (!known(cache.getDimSize(2)) || cache.getDimSize(2) == 0)
+      return emitOpError("expects a static page size of at least 1 with "
+                         "'page_table', but dimension 2 of 'cache' is ")
+             << (known(cache.getDimSize(2)) ? "0" : "dynamic")
+             << "; cast the pool of pages";
+    if (known(batch) && known(table.getDimSize(0)) &&
+        batch != table.getDimSize(0))
+      return emitOpError("expects dimension 0 of 'update' and 'page_table' to "
+                         "be equal, but they are ")
+             << batch << " and " << table.getDimSize(0);
+  }
   int64_t length = cache.getDimSize(2), added = update.getDimSize(2);
   int64_t total = result.getDimSize(2);
   if (getAt()) {
     auto at = cast<RankedTensorType>(getAt().getType());
-    if (known(at.getDimSize(0)) && known(cache.getDimSize(0)) &&
-        at.getDimSize(0) != cache.getDimSize(0))
+    if (known(at.getDimSize(0)) && known(update.getDimSize(0)) &&
+        at.getDimSize(0) != update.getDimSize(0))
       return emitOpError("expects one index 'at' for each batch entry, but "
                          "there are ")
              << at.getDimSize(0) << " indices and the batch size is "
-             << cache.getDimSize(0);
+             << update.getDimSize(0);
     if (known(length) && known(total) && length != total)
       return emitOpError("expects a result of the cache's length ")
              << length << " when 'at' is given, but its dimension 2 is "

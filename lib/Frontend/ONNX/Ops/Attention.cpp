@@ -330,7 +330,7 @@ static LogicalResult importTensorScatter(NodeImporter &n) {
   Value value = attn::KVAppendOp::create(
       emit.getBuilder(), emit.getLoc(),
       emit.tensorType(flat.shape, cache.dataType), emit.materialize(flat),
-      emit.materialize(rows), emit.materialize(at),
+      emit.materialize(rows), emit.materialize(at), /*page_table=*/Value(),
       mode == "circular" ? attn::CacheMode::Circular : attn::CacheMode::Linear);
   return n.result(emit.reshape(
       emit.fromValue(value, cache.dataType, flat.shape), cache.shape));

@@ -37,7 +37,8 @@ TensorValue onnx::appendRows(Emitter &emit, const TensorValue &past,
   shape[2] = past.shape[2] + update.shape[2];
   Value value = attn::KVAppendOp::create(
       emit.getBuilder(), emit.getLoc(), emit.tensorType(shape, past.dataType),
-      emit.materialize(past), emit.materialize(update), Value());
+      emit.materialize(past), emit.materialize(update), /*at=*/Value(),
+      /*page_table=*/Value());
   return emit.fromValue(value, past.dataType, shape);
 }
 
@@ -88,10 +89,11 @@ Value onnx::buildAttention(Emitter &emit, const Attention &a) {
       a.hasKeep ? emit.materialize(a.keep) : Value(),
       a.hasLengths ? emit.materialize(a.lengths) : Value(), offset,
       a.hasSinks ? emit.materialize(a.sinks) : Value(), /*rows=*/Value(),
-      /*row_counts=*/Value(), ValueRange(), mask,
+      /*row_counts=*/Value(), /*page_table=*/Value(), ValueRange(), mask,
       a.scale != 0 ? b.getF64FloatAttr(a.scale) : FloatAttr(),
       a.softcap > 0 ? b.getF64FloatAttr(a.softcap) : FloatAttr(),
       attn::BiasOrderAttr::get(b.getContext(), attn::BiasOrder::AfterSoftcap),
-      precision);
+      precision, /*key_head_map=*/DenseI64ArrayAttr(),
+      /*value_head_map=*/DenseI64ArrayAttr());
   return op.getOutput();
 }

@@ -405,7 +405,8 @@ static TensorValue writeCache(Emitter &emit, const TensorValue &past,
   Value value = attn::KVAppendOp::create(
       emit.getBuilder(), emit.getLoc(),
       emit.tensorType(cache.shape, cache.dataType), emit.materialize(cache),
-      emit.materialize(update), emit.materialize(at), attn::CacheMode::Linear);
+      emit.materialize(update), emit.materialize(at),
+      /*page_table=*/Value(), attn::CacheMode::Linear);
   return emit.fromValue(value, cache.dataType, cache.shape);
 }
 

@@ -93,7 +93,7 @@ func.func @key_batch(%q: tensor<1x2x3x4xf32>, %k: tensor<5x2x3x4xf32>) {
 // -----
 
 func.func @value_batch(%q: tensor<1x2x3x4xf32>, %v: tensor<5x2x3x4xf32>) {
-  // expected-error @below {{'attn.attention' op expects dimension 0 of 'value' and dimension 0 of 'query' to be equal, but they are 5 and 1}}
+  // expected-error @below {{'attn.attention' op expects dimension 0 of 'value' and dimension 0 of 'key' to be equal, but they are 5 and 1}}
   %o = attn.attention %q, %q, %v
     : tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>, tensor<5x2x3x4xf32>
     -> tensor<1x2x3x4xf32>

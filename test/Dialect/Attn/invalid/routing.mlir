@@ -29,7 +29,7 @@ func.func @heads(%q: tensor<1x4x8x16xf32>, %rows: tensor<1x2x3xi32>, %counts: te
 
 func.func @half(%q: tensor<1x4x8x16xf32>, %rows: tensor<1x4x3xi32>) {
   // expected-error @+1 {{expects 'rows' and 'row_counts' together}}
-  %o = "attn.attention"(%q, %q, %q, %rows) <{operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0>}> ({})
+  %o = "attn.attention"(%q, %q, %q, %rows) <{operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0>}> ({})
     : (tensor<1x4x8x16xf32>, tensor<1x4x8x16xf32>, tensor<1x4x8x16xf32>, tensor<1x4x3xi32>) -> tensor<1x4x3x16xf32>
   return
 }

@@ -24,9 +24,9 @@ def Attn_AttentionOp : Attn_Op<"attention", [
         s[j] = score(s[j], b, h, i, p, j)                     if score
         output[b,h,i,:] = sum_j softmax(s)[j] * value[b,g,j,:]
 
-    where `j` runs over the keys that are kept: `j < kv_lengths[b]`,
-    `keep[b,h,i,j]`, and `mask` at `(p, j)`, as far as each is given. A
-    row that keeps no key, or only scores of minus infinity, yields zeros and
+    where `j` runs over the keys that are kept: `j < kv_lengths[b]` (or the
+    length of the head), `keep[b,h,i,j]`, and `mask` at `(p, j)`, as far as each
+    is given. A row that keeps no key, or only scores of minus infinity, yields zeros and
     an `lse` of minus infinity (with `sinks` the head's sink logit).
     `bias_order = #attn.bias_order<before_softcap>` adds the bias before the
     softcap.
@@ -52,14 +52,26 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     Bias, keep and positions are those of the row; block lists and spans of a
     mask belong to the entries.
 
+    With `pages` keys and values lie in pools of pages, which no batch entry
+    owns: key `j` of entry `b` is row `j % page_size` of page
+    `page_table[b, j / page_size]`, and `Skv` is `NP * page_size`. Where the
+    table holds no number of a page, such as -1, there are no keys: none of them
+    is kept and none is read. Entries may share pages (arXiv:2309.06180).
+
+    `key_head_map` and `value_head_map` say which head of keys and of values
+    query head `h` reads, instead of `g`; a head may serve any number of query
+    heads, and there may be more or fewer heads of values than of keys
+    (decoupled heads, arXiv:2406.06567).
+
     | Name           | Shape               | Meaning                          |
     |----------------|---------------------|----------------------------------|
     | `query`        | `[B, H, Sq, D]`     | `Hkv` divides `H`                |
     | `key`          | `[B, Hkv, Skv, D]`  | element type of `query`          |
     | `value`        | `[B, Hkv, Skv, Dv]` | element type of `query`          |
+    | `page_table`   | `[B, NP]`           | makes `key` `[P, Hkv, page_size, D]` and `value` `[P, Hkv, page_size, Dv]`, `page_size` static |
     | `bias`         | `[B, H, Sq, Skv]`   | added to scores; any dimension may be 1 |
     | `keep`         | `[B, H, Sq, Skv]` i1| true = attend; any dimension may be 1 |
-    | `kv_lengths`   | `[B]`               | valid keys of each batch entry; none below 1, all beyond `Skv` |
+    | `kv_lengths`   | `[B]` or `[B, Hl]`  | valid keys of each batch entry; none below 1, all beyond `Skv`; `Hl` divides `H`, consecutive heads share a length |
     | `query_offset` | index or `[B]`      | position of query row 0; 0 when absent |
     | `rows`         | `[B, H, N]`         | the query rows of each head; dimension 1 may be 1 |
     | `row_counts`   | `[B, H]`            | number of them; none below 1, all beyond `N`; dimension 1 as that of `rows` |
@@ -78,9 +90,10 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     Sources: arXiv:1706.03762 (attention), arXiv:2205.14135 (`lse`),
     arXiv:2305.13245 (grouped heads), arXiv:2408.00118 (softcap).
 
-    Example: causal attention of 8 query heads over 2 key heads; then a
-    decoding step over a cache, whose new row stands at `%past`, with a bias
-    for each head and the lse.
+    Example: causal attention of 8 query heads over 2 key heads; a decoding
+    step over a cache, whose new row stands at `%past`, with a bias for each
+    head and the lse; the same over pages of 16 keys; and 4 query heads over 3
+    heads of keys and 2 of values.
     ```mlir
     %o = attn.attention %q, %k, %v mask(#attn.causal)
       : tensor<1x8x512x64xf16>, tensor<1x2x512x64xf16>, tensor<1x2x512x64xf16>
@@ -92,6 +105,15 @@ def Attn_AttentionOp : Attn_Op<"attention", [
       query_offset(%past : index) {softcap = 50.0}
       : tensor<?x8x1x64xf32>, tensor<?x2x?x64xf32>, tensor<?x2x?x64xf32>
       -> tensor<?x8x1x64xf32>, tensor<?x8x1xf32>
+    %p = attn.attention %new, %key_pages, %value_pages
+      pages(%table : tensor<?x?xi32>) kv_lengths(%lengths : tensor<?xi64>)
+      : tensor<?x8x1x64xf32>, tensor<?x2x16x64xf32>, tensor<?x2x16x64xf32>
+      -> tensor<?x8x1x64xf32>
+    %h = attn.attention %x, %y, %z
+      {key_head_map = array<i64: 0, 0, 1, 2>,
+       value_head_map = array<i64: 0, 1, 1, 0>}
+      : tensor<1x4x8x64xf32>, tensor<1x3x8x64xf32>, tensor<1x2x8x64xf32>
+      -> tensor<1x4x8x64xf32>
     ```
 
     Example: ALiBi (arXiv:2108.12409), a bias of `-slope * (p - j)`.
@@ -115,18 +137,21 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     Attn_FloatTensor4D:$value,
     Optional<Attn_FloatTensor4D>:$bias,
     Optional<Attn_BoolTensor4D>:$keep,
-    Optional<Attn_IndexTensor1D>:$kv_lengths,
+    Optional<Attn_IndexTensor1DOr2D>:$kv_lengths,
     Optional<AnyTypeOf<[Index, Attn_IndexTensor1D]>>:$query_offset,
     Optional<Attn_FloatTensor1D>:$sink_logits,
     Optional<Attn_IndexTensor3D>:$rows,
     Optional<Attn_IndexTensor2D>:$row_counts,
+    Optional<Attn_IndexTensor2D>:$page_table,
     Variadic<AnyRankedTensor>:$mask_operands,
     OptionalAttr<Attn_MaskAttrInterface>:$mask,
     OptionalAttr<F64Attr>:$softmax_scale,
     OptionalAttr<F64Attr>:$softcap,
     DefaultValuedAttr<Attn_BiasOrderAttr,
                       "::mlir::attn::BiasOrder::AfterSoftcap">:$bias_order,
-    OptionalAttr<TypeAttr>:$softmax_precision);
+    OptionalAttr<TypeAttr>:$softmax_precision,
+    OptionalAttr<DenseI64ArrayAttr>:$key_head_map,
+    OptionalAttr<DenseI64ArrayAttr>:$value_head_map);
   let results = (outs Attn_FloatTensor4D:$output, Optional<Attn_LseTensor>:$lse);
   let regions = (region MaxSizedRegion<1>:$score);
   let assemblyFormat = [{
@@ -137,6 +162,7 @@ def Attn_AttentionOp : Attn_Op<"attention", [
           | `kv_lengths` `(` $kv_lengths `:` type($kv_lengths) `)`
           | `query_offset` `(` $query_offset `:` type($query_offset) `)`
           | `routing` `(` $rows `,` $row_counts `:` type($rows) `,` type($row_counts) `)`
+          | `pages` `(` $page_table `:` type($page_table) `)`
           | `sinks` `(` $sink_logits `:` type($sink_logits) `)` )
     custom<ScoreRegion>($score)
     attr-dict `:` type($query) `,` type($key) `,` type($value)
@@ -149,8 +175,16 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     ::mlir::FloatType getComputeType();
     /// The tensor and its dimension that say how many rows the results have.
     std::pair<::mlir::Value, int64_t> getResultRows();
-    /// Query heads per key/value head, when both are static.
+    /// So many query heads, from a multiple of it on, share a key head and a
+    /// value head, when the numbers of heads are static.
     std::optional<int64_t> getGroupSize();
+    bool hasHeadMaps() { return getKeyHeadMap() || getValueHeadMap(); }
+    /// Keys of a page, or 0 without pages.
+    int64_t getPageSize();
+    /// Number of keys of a batch entry in memory, `Skv`; as the types have it,
+    /// and as a value.
+    int64_t getStaticKeys();
+    ::mlir::OpFoldResult getKeys(::mlir::OpBuilder &builder);
     /// Whether a region modifies the scores.
     bool hasScore() { return !getScore().empty(); }
     /// Whether positions of query rows matter, and so `query_offset`.

@@ -47,7 +47,8 @@ def Attn_RopeOp : Attn_Op<"rope", [
 }
 
 def Attn_KVAppendOp : Attn_Op<"kv_append", [
-    Pure, DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface,
+    Pure, AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface,
                               ["reifyResultShapes"]>]> {
   let summary = "new keys or values join a cache";
   let description = [{
@@ -56,26 +57,37 @@ def Attn_KVAppendOp : Attn_Op<"kv_append", [
     replaces row `at[b] + s`, modulo `L` when `mode` is `circular`. In `linear`
     mode rows past the end are dropped, and so are negative indices.
 
+    With `pages` the cache is a pool of pages, as `attn.attention` reads it: row
+    `r` of entry `b` is row `r % page_size` of page
+    `page_table[b, r / page_size]`, and `L` is `NP * page_size`. Rows whose page
+    does not exist are dropped; where entries share a page, the last one stays.
+
     | Name     | Shape             |
     |----------|-------------------|
     | `cache`  | `[B, Hkv, L, D]`  |
     | `update` | `[B, Hkv, S, D]`  |
     | `at`     | `[B]`             |
+    | `page_table` | `[B, NP]`, makes `cache` `[P, Hkv, page_size, D]` |
     | `result` | `[B, Hkv, L + S, D]`, or the shape of `cache` with `at` |
 
     Example:
     ```mlir
     %k = attn.kv_append %past, %new
       : tensor<1x2x?x64xf32>, tensor<1x2x1x64xf32> -> tensor<1x2x?x64xf32>
+    %p = attn.kv_append %pool, %new at(%length : tensor<1xi64>)
+      pages(%table : tensor<1x8xi32>)
+      : tensor<?x2x16x64xf32>, tensor<1x2x1x64xf32> -> tensor<?x2x16x64xf32>
     ```
   }];
   let arguments = (ins Attn_FloatTensor4D:$cache, Attn_FloatTensor4D:$update,
                        Optional<Attn_IndexTensor1D>:$at,
+                       Optional<Attn_IndexTensor2D>:$page_table,
                        DefaultValuedAttr<Attn_CacheModeAttr,
                            "::mlir::attn::CacheMode::Linear">:$mode);
   let results = (outs Attn_FloatTensor4D:$result);
   let assemblyFormat = [{
-    $cache `,` $update (`at` `(` $at^ `:` type($at) `)`)? attr-dict
+    $cache `,` $update (`at` `(` $at^ `:` type($at) `)`)?
+    (`pages` `(` $page_table^ `:` type($page_table) `)`)? attr-dict
     `:` type($cache) `,` type($update) `->` type($result)
   }];
   let hasVerifier = 1;

@@ -60,6 +60,7 @@ def Attn_LseTensor : TensorRankOf<[F32, F64], [3]>;
 def Attn_BoolTensor4D : TensorRankOf<[I1], [4]>;
 def Attn_IndexLike : AnyTypeOf<[I32, I64, Index], "i32, i64 or index">;
 def Attn_IndexTensor1D : TensorRankOf<[Attn_IndexLike], [1]>;
+def Attn_IndexTensor1DOr2D : TensorRankOf<[Attn_IndexLike], [1, 2]>;
 def Attn_IndexTensor2D : TensorRankOf<[Attn_IndexLike], [2]>;
 def Attn_IndexTensor3D : TensorRankOf<[Attn_IndexLike], [3]>;
 

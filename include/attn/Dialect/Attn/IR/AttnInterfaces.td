@@ -53,11 +53,12 @@ def Attn_MaskAttrInterface : AttrInterface<"MaskAttrInterface"> {
       /*methodBody=*/"", /*defaultImplementation=*/"return 0;">,
     InterfaceMethod<[{
         An equal mask over other operands that the methods above can read. It
-        is called once for an attention, before them. `operands` are those of
-        this mask and become those of the result.
+        is called once for an attention, before them, and may build checks of
+        what types leave open. `operands` are those of this mask and become
+        those of the result.
       }], "::mlir::Attribute", "prepare",
       (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
-           "::mlir::OpFoldResult":$kvLen,
+           "const ::mlir::attn::MaskSizes &":$sizes,
            "::llvm::SmallVectorImpl<::mlir::Value> &":$operands),
       /*methodBody=*/"", /*defaultImplementation=*/"return $_attr;">,
     InterfaceMethod<[{

@@ -85,7 +85,8 @@ def Attn_BlocksAttr : Attn_MaskAttr<"Blocks", "blocks", [
   let summary = "listed blocks of keys for each block of query rows";
   let description = [{
     Query rows form blocks of `q_block` rows, keys blocks of `kv_block` keys;
-    the last ones may be cut. A pair is kept when the list of its query block
+    the last ones may be cut. Without `q_block`, or where it is 0, all rows are
+    one block. A pair is kept when the list of its query block
     holds the number of its key block. Lists are sets: order, repetitions and
     numbers that are no block do not matter. Rows count by their place in the
     query tensor, whatever the `query_offset`. Causality is not implied.
@@ -102,10 +103,11 @@ def Attn_BlocksAttr : Attn_MaskAttr<"Blocks", "blocks", [
     any divisor of the number of heads: consecutive heads share a list. Counts
     and begins are clamped to what there is.
 
-    Example: `#attn.blocks<q_block = 64, kv_block = 64, layout = padded>`
+    Examples: `#attn.blocks<q_block = 64, kv_block = 64, layout = padded>`;
+    one list of tokens for all rows, `#attn.blocks<kv_block = 1>`.
   }];
   let parameters = (ins
-    "int64_t":$q_block, "int64_t":$kv_block,
+    DefaultValuedParameter<"int64_t", "0">:$q_block, "int64_t":$kv_block,
     DefaultValuedParameter<"::mlir::attn::BlockLayout",
                            "::mlir::attn::BlockLayout::Padded">:$layout);
   let assemblyFormat = "`<` struct(params) `>`";

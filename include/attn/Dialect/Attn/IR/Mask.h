@@ -74,6 +74,11 @@ struct MaskUse {
   TypeRange operandTypes; ///< of this mask alone
 };
 
+/// The same sizes at run time.
+struct MaskSizes {
+  OpFoldResult batch, heads, entries, kvLen;
+};
+
 /// State of a tile: `Partial` is always right; the others are promises.
 enum class TileState { Empty, Partial, Full };
 
@@ -117,9 +122,9 @@ MaskAttrInterface simplifyMask(MaskAttrInterface mask,
                                SmallVectorImpl<unsigned> &operands);
 
 /// A mask over operands that are cheap to ask, equal to `mask` over
-/// `operands`, which become those of the result. `kvLen` keys are in memory.
+/// `operands`, which become those of the result.
 MaskAttrInterface prepareMask(OpBuilder &builder, Location loc,
-                              MaskAttrInterface mask, OpFoldResult kvLen,
+                              MaskAttrInterface mask, const MaskSizes &sizes,
                               SmallVectorImpl<Value> &operands);
 
 /// `mask` is the one that keeps every pair, in its simplest form.

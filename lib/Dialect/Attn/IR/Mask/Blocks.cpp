@@ -13,11 +13,13 @@ using namespace mlir::attn;
 LogicalResult BlocksAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  int64_t qBlock, int64_t kvBlock,
                                  BlockLayout layout) {
-  for (auto [name, size] :
-       {std::pair("q_block", qBlock), {"kv_block", kvBlock}})
-    if (size < 1 || size > kMaxMaskDistance)
-      return emitError() << "'" << name << "' is " << size << "; expected 1 to "
-                         << kMaxMaskDistance;
+  if (qBlock < 0 || qBlock > kMaxMaskDistance)
+    return emitError() << "'q_block' is " << qBlock
+                       << "; expected 0, for all rows together, to "
+                       << kMaxMaskDistance;
+  if (kvBlock < 1 || kvBlock > kMaxMaskDistance)
+    return emitError() << "'kv_block' is " << kvBlock << "; expected 1 to "
+                       << kMaxMaskDistance;
   return success();
 }
 
@@ -29,7 +31,10 @@ unsigned BlocksAttr::getNumMaskOperands() const {
 // Verification
 //===----------------------------------------------------------------------===//
 
+/// Number of blocks of `length` rows or keys; a block of size 0 is all rows.
 static int64_t blocksOf(int64_t length, int64_t block) {
+  if (!block)
+    return 1;
   return ShapedType::isDynamic(length) ? length
                                        : llvm::divideCeil(length, block);
 }
@@ -90,10 +95,10 @@ namespace {
 class MemberBuilder {
 public:
   MemberBuilder(OpBuilder &builder, Location loc, BlocksAttr attr,
-                OpFoldResult kvLen, ValueRange operands)
+                const MaskSizes &sizes, ValueRange operands)
       : b(loc, builder), math(b, loc), attr(attr), operands(operands) {
-    keyBlocks =
-        math.max(math.ceilDiv(kvLen, attr.getKvBlock()), math.constant(1));
+    keyBlocks = math.max(math.ceilDiv(sizes.kvLen, attr.getKvBlock()),
+                         math.constant(1));
   }
 
   Value build() {
@@ -197,12 +202,38 @@ private:
 
 } // namespace
 
+/// What the verifier could not see in the types.
+static void checkSizes(BlocksAttr attr, OpBuilder &builder, Location loc,
+                       const MaskSizes &sizes, ValueRange operands) {
+  IndexMath math(builder, loc);
+  BlockLayout layout = attr.getLayout();
+  OpFoldResult rows = attr.getQBlock()
+                          ? math.ceilDiv(sizes.entries, attr.getQBlock())
+                          : math.constant(1);
+  if (layout == BlockLayout::Csr)
+    return checkMaskDim(builder, loc, operands[0], "list begins", 2,
+                        math.add(rows, math.constant(1)),
+                        "one more than the query blocks");
+  if (layout == BlockLayout::Padded) {
+    checkMaskDim(builder, loc, operands[0], "block numbers", 2, rows,
+                 "the number of query blocks");
+    return checkMaskDim(builder, loc, operands[1], "block counts", 2, rows,
+                        "the number of query blocks");
+  }
+  checkMaskDim(builder, loc, operands[0], "listed blocks", 2, rows,
+               "the number of query blocks");
+  checkMaskDim(builder, loc, operands[0], "listed blocks", 3,
+               math.ceilDiv(sizes.kvLen, attr.getKvBlock()),
+               "the number of key blocks");
+}
+
 Attribute BlocksAttr::prepare(OpBuilder &builder, Location loc,
-                              OpFoldResult kvLen,
+                              const MaskSizes &sizes,
                               SmallVectorImpl<Value> &operands) const {
+  checkSizes(*this, builder, loc, sizes, operands);
   if (getLayout() == BlockLayout::Members)
     return *this;
-  Value members = MemberBuilder(builder, loc, *this, kvLen, operands).build();
+  Value members = MemberBuilder(builder, loc, *this, sizes, operands).build();
   operands.assign(1, members);
   return BlocksAttr::get(getContext(), getQBlock(), getKvBlock(),
                          BlockLayout::Members);
@@ -212,12 +243,19 @@ Attribute BlocksAttr::prepare(OpBuilder &builder, Location loc,
 // Members
 //===----------------------------------------------------------------------===//
 
+/// The query block of a row.
+static OpFoldResult queryBlockOf(const IndexMath &math, BlocksAttr attr,
+                                 OpFoldResult row) {
+  return attr.getQBlock() ? math.floorDiv(row, attr.getQBlock())
+                          : math.constant(0);
+}
+
 OpFoldResult BlocksAttr::keep(OpBuilder &builder, Location loc,
                               const MaskPoint &point) const {
   IndexMath math(builder, loc);
   return readOfHead(builder, loc, point.operands[0], point.batch, point.head,
                     point.heads,
-                    {math.floorDiv(point.entry, getQBlock()),
+                    {queryBlockOf(math, *this, point.entry),
                      math.floorDiv(point.key, getKvBlock())});
 }
 
@@ -238,10 +276,11 @@ KeyLists BlocksAttr::visitLists(OpBuilder &builder, Location loc,
   int64_t rows = getQBlock(), keys = getKvBlock();
   Value members = tile.operands[0];
   OpFoldResult batch = tile.batch, head = tile.head, heads = tile.heads;
-  OpFoldResult firstRows = math.floorDiv(tile.entryBegin, rows);
-  OpFoldResult endRows = math.ceilDiv(tile.entryEnd, rows);
+  OpFoldResult firstRows = queryBlockOf(math, *this, tile.entryBegin);
+  OpFoldResult endRows =
+      rows ? math.ceilDiv(tile.entryEnd, rows) : math.constant(1);
   // All rows of the tile have one list.
-  bool oneList = (tile.alignedRows && rows % tile.alignedRows == 0) ||
+  bool oneList = !rows || (tile.alignedRows && rows % tile.alignedRows == 0) ||
                  (constantOf(firstRows) && constantOf(endRows) &&
                   *constantOf(firstRows) + 1 == *constantOf(endRows)) ||
                  cast<RankedTensorType>(members.getType()).getDimSize(2) == 1;
@@ -293,7 +332,7 @@ KeyLists BlocksAttr::visitLists(OpBuilder &builder, Location loc,
     if (oneList)
       return math.boolean(true);
     return readOfHead(b, loc, members, point.batch, point.head, point.heads,
-                      {math.floorDiv(point.entry, rows), *known});
+                      {queryBlockOf(math, self, point.entry), *known});
   };
   return {list};
 }

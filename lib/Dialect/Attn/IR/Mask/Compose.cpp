@@ -48,7 +48,7 @@ LogicalResult verifyMembers(ArrayRef<MaskAttrInterface> masks,
 /// Members, prepared one by one.
 SmallVector<MaskAttrInterface>
 prepareMembers(ArrayRef<MaskAttrInterface> masks, OpBuilder &builder,
-               Location loc, OpFoldResult kvLen,
+               Location loc, const MaskSizes &sizes,
                SmallVectorImpl<Value> &operands) {
   SmallVector<MaskAttrInterface> prepared;
   SmallVector<Value> all;
@@ -57,7 +57,7 @@ prepareMembers(ArrayRef<MaskAttrInterface> masks, OpBuilder &builder,
     unsigned count = mask.getNumMaskOperands();
     SmallVector<Value> own(rest.take_front(count));
     rest = rest.drop_front(count);
-    prepared.push_back(prepareMask(builder, loc, mask, kvLen, own));
+    prepared.push_back(prepareMask(builder, loc, mask, sizes, own));
     llvm::append_range(all, own);
   }
   operands.assign(all.begin(), all.end());
@@ -306,10 +306,10 @@ int64_t AllOfAttr::getHeadsAlike(int64_t heads, TypeRange types) const {
 }
 
 Attribute AllOfAttr::prepare(OpBuilder &builder, Location loc,
-                             OpFoldResult kvLen,
+                             const MaskSizes &sizes,
                              SmallVectorImpl<Value> &operands) const {
   return AllOfAttr::get(
-      getContext(), prepareMembers(getMasks(), builder, loc, kvLen, operands));
+      getContext(), prepareMembers(getMasks(), builder, loc, sizes, operands));
 }
 
 unsigned AllOfAttr::getNumMaskOperands() const {
@@ -383,10 +383,10 @@ int64_t AnyOfAttr::getHeadsAlike(int64_t heads, TypeRange types) const {
 }
 
 Attribute AnyOfAttr::prepare(OpBuilder &builder, Location loc,
-                             OpFoldResult kvLen,
+                             const MaskSizes &sizes,
                              SmallVectorImpl<Value> &operands) const {
   return AnyOfAttr::get(
-      getContext(), prepareMembers(getMasks(), builder, loc, kvLen, operands));
+      getContext(), prepareMembers(getMasks(), builder, loc, sizes, operands));
 }
 
 unsigned AnyOfAttr::getNumMaskOperands() const {
@@ -438,10 +438,10 @@ int64_t NotAttr::getHeadsAlike(int64_t heads, TypeRange types) const {
   return getMask().getHeadsAlike(heads, types);
 }
 
-Attribute NotAttr::prepare(OpBuilder &builder, Location loc, OpFoldResult kvLen,
+Attribute NotAttr::prepare(OpBuilder &builder, Location loc, const MaskSizes &sizes,
                            SmallVectorImpl<Value> &operands) const {
   return NotAttr::get(getContext(),
-                      prepareMask(builder, loc, getMask(), kvLen, operands));
+                      prepareMask(builder, loc, getMask(), sizes, operands));
 }
 
 unsigned NotAttr::getNumMaskOperands() const {

@@ -27,7 +27,7 @@ OpFoldResult mlir::attn::isInside(OpBuilder &builder, Location loc,
 
 MaskAttrInterface mlir::attn::prepareMask(OpBuilder &builder, Location loc,
                                           MaskAttrInterface mask,
-                                          OpFoldResult kvLen,
+                                          const MaskSizes &sizes,
                                           SmallVectorImpl<Value> &operands) {
-  return cast<MaskAttrInterface>(mask.prepare(builder, loc, kvLen, operands));
+  return cast<MaskAttrInterface>(mask.prepare(builder, loc, sizes, operands));
 }

@@ -1,8 +1,9 @@
 //===- Operands.cpp - Mask operands for each head -------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Operands.h"
-#include "attn/Dialect/Attn/Utils/IndexMath.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace mlir::attn;
@@ -49,6 +50,26 @@ mlir::attn::verifyMaskDim(Type type, StringRef name, int64_t dim, int64_t size,
                 << own;
 }
 
+void mlir::attn::checkMaskDim(OpBuilder &builder, Location loc, Value operand,
+                              StringRef name, int64_t dim, OpFoldResult size,
+                              StringRef meaning) {
+  IndexMath math(builder, loc);
+  OpFoldResult same = math.compare(
+      arith::CmpIPredicate::eq, tensor::getMixedSize(builder, loc, operand, dim),
+      size);
+  // What is wrong at compile time is the verifier's.
+  if (constantOf(same))
+    return;
+  std::string where;
+  if (auto place = dyn_cast<NameLoc>(loc))
+    where = ("node '" + place.getName().getValue() + "': ").str();
+  std::string message =
+      llvm::formatv("{0}attn.attention expects dimension {1} of the {2} of its "
+                    "mask to be {3}",
+                    where, dim, name, meaning);
+  cf::AssertOp::create(builder, loc, math.materialize(same), message);
+}
+
 LogicalResult mlir::attn::verifyAlike(TypeRange types, StringRef first,
                                       StringRef second,
                                       function_ref<InFlightDiagnostic()> emit) {
@@ -72,36 +93,4 @@ int64_t mlir::attn::headsThatShare(Type type, int64_t heads) {
     return 0;
   bool known = !ShapedType::isDynamic(own) && !ShapedType::isDynamic(heads);
   return known && own > 0 ? heads / own : 1;
-}
-
-OpFoldResult mlir::attn::readOfHead(OpBuilder &builder, Location loc,
-                                    Value operand, OpFoldResult batch,
-                                    OpFoldResult head, OpFoldResult heads,
-                                    ArrayRef<OpFoldResult> at) {
-  IndexMath math(builder, loc);
-  auto size = [&](int64_t dim) {
-    return tensor::getMixedSize(builder, loc, operand, dim);
-  };
-  auto clamped = [&](OpFoldResult x, int64_t dim) {
-    OpFoldResult length = size(dim);
-    if (constantOf(length) == 1)
-      return math.materialize(math.constant(0));
-    return math.materialize(math.min(x, math.sub(length, math.constant(1))));
-  };
-  OpFoldResult own = size(1);
-  if (constantOf(own) && constantOf(heads) && *constantOf(own) > 1)
-    head = math.floorDiv(head, *constantOf(heads) / *constantOf(own));
-  else if (constantOf(own) != 1)
-    head = arith::DivUIOp::create(builder, loc,
-                                  math.materialize(math.mul(head, own)),
-                                  math.materialize(heads))
-               .getResult();
-  SmallVector<Value> indices = {clamped(batch, 0), clamped(head, 1)};
-  for (auto [i, x] : llvm::enumerate(at))
-    indices.push_back(clamped(x, i + 2));
-  Value x = tensor::ExtractOp::create(builder, loc, operand, indices);
-  if (x.getType().isInteger(1) || x.getType().isIndex())
-    return x;
-  return arith::IndexCastOp::create(builder, loc, builder.getIndexType(), x)
-      .getResult();
 }

@@ -4,6 +4,7 @@
 #define ATTN_LIB_DIALECT_ATTN_IR_MASK_OPERANDS_H
 
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "attn/Dialect/Attn/Utils/ListReads.h"
 
 namespace mlir::attn {
 
@@ -24,6 +25,12 @@ LogicalResult verifyMaskDim(Type type, StringRef name, int64_t dim,
                             int64_t size, StringRef meaning,
                             function_ref<InFlightDiagnostic()> emit);
 
+/// Builds a check that dimension `dim` of `operand` is `size`, unless that is
+/// known. A wrong operand ends the run with a message.
+void checkMaskDim(OpBuilder &builder, Location loc, Value operand,
+                  StringRef name, int64_t dim, OpFoldResult size,
+                  StringRef meaning);
+
 /// Two operands of one shape and element type.
 LogicalResult verifyAlike(TypeRange types, StringRef first, StringRef second,
                           function_ref<InFlightDiagnostic()> emit);
@@ -31,12 +38,6 @@ LogicalResult verifyAlike(TypeRange types, StringRef first, StringRef second,
 /// So many heads share what they read of an operand of type `type`; 0 if all
 /// do.
 int64_t headsThatShare(Type type, int64_t heads);
-
-/// An element of an operand; `at` are the indices after batch and head. They
-/// are clamped to the tensor, integers become indices.
-OpFoldResult readOfHead(OpBuilder &builder, Location loc, Value operand,
-                        OpFoldResult batch, OpFoldResult head,
-                        OpFoldResult heads, ArrayRef<OpFoldResult> at);
 
 } // namespace mlir::attn
 

@@ -206,7 +206,7 @@ int64_t PerHeadAttr::getHeadsAlike(int64_t heads, TypeRange types) const {
 }
 
 Attribute PerHeadAttr::prepare(OpBuilder &builder, Location loc,
-                               OpFoldResult kvLen,
+                               const MaskSizes &sizes,
                                SmallVectorImpl<Value> &operands) const {
   SmallVector<MaskAttrInterface> masks;
   SmallVector<Value> all;
@@ -215,7 +215,7 @@ Attribute PerHeadAttr::prepare(OpBuilder &builder, Location loc,
     unsigned count = mask.getNumMaskOperands();
     SmallVector<Value> own(rest.take_front(count));
     rest = rest.drop_front(count);
-    masks.push_back(prepareMask(builder, loc, mask, kvLen, own));
+    masks.push_back(prepareMask(builder, loc, mask, sizes, own));
     llvm::append_range(all, own);
   }
   operands.assign(all.begin(), all.end());

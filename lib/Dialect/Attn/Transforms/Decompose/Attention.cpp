@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Builders.h"
 #include "attn/Dialect/Attn/Transforms/Decompose.h"
-#include "attn/Dialect/Attn/Utils/IndexMath.h"
+#include "attn/Dialect/Attn/Utils/ListReads.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -17,7 +17,8 @@ namespace {
 /// Builds one attention. Its loops over rows are (batch, kv head, row), or
 /// (batch, kv head, group, row) where query heads share a key/value head, so
 /// that keys and values are not repeated (they are when the number of heads is
-/// dynamic). A loop over keys or features follows.
+/// dynamic, or maps say which heads are read). A loop over keys or features
+/// follows.
 class AttentionBuilder {
 public:
   AttentionBuilder(OpBuilder &builder, AttentionOp op)
@@ -36,8 +37,14 @@ private:
   };
 
   void setUpShape();
-  /// Keys or values with one head for each query head.
-  Value repeatHeads(Value tensor);
+  /// Keys or values of each batch entry, [B, H, Skv, D]: out of their pages,
+  /// with one head for each query head where heads do not form groups.
+  Value readKeys(Value tensor, std::optional<ArrayRef<int64_t>> headMap);
+  /// A tensor of elements read from another one of which `length` is a size,
+  /// or zeros if there is nothing to read.
+  Value readWhereAny(OpFoldResult length, ArrayRef<OpFoldResult> shape,
+                     FloatType element, ArrayRef<MappedTensor> inputs,
+                     ElementBody body);
   /// Splits dimension `dim` of `tensor`, the heads, in kv heads and group.
   Value splitHeads(Value tensor, int64_t dim);
   /// The reverse for a result of the operation, as `type`.
@@ -45,14 +52,12 @@ private:
   ScoreOperand prepare(Value tensor);
   /// The listed rows of the query, one after the other.
   Value gatherRows();
-  /// Row of the query that an entry of the row list names, and whether it
-  /// counts and exists.
-  struct ListedRow {
-    Value row;
-    OpFoldResult exists;
-  };
   ListedRow listedRow(ImplicitLocOpBuilder &b, Value batch, Value head,
-                      Value entry);
+                      Value entry) {
+    return readListedRow(
+        b, b.getLoc(), op.getRows(), op.getRowCounts(), batch, head, entry,
+        tensor::getMixedSize(b, b.getLoc(), op.getQuery(), 2));
+  }
   /// Batch, head and entry of the row at hand, inside a `linalg.generic` over
   /// the rows.
   std::array<Value, 3> rowIndices(ImplicitLocOpBuilder &b);
@@ -123,7 +128,6 @@ private:
   SmallVector<OpFoldResult> rowShape;
   MaskAttrInterface mask; ///< prepared
   SmallVector<Value> maskOperands;
-  SmallVector<OpFoldResult> listSizes, countSizes; ///< of the row list
 };
 
 void AttentionBuilder::setUpShape() {
@@ -133,49 +137,26 @@ void AttentionBuilder::setUpShape() {
   OpFoldResult queryLen = tensor::getMixedSize(b, loc, resultRows, dim);
   heads = tensor::getMixedSize(b, loc, op.getQuery(), 1);
   kvHeads = tensor::getMixedSize(b, loc, op.getKey(), 1);
-  kvLen = tensor::getMixedSize(b, loc, op.getKey(), 2);
-  keys = op.getKey();
-  values = op.getValue();
+  kvLen = op.getKeys(b);
   maskOperands = op.getMaskOperands();
   if (auto whole = op.getMaskAttr())
-    mask = prepareMask(b, loc, whole, kvLen, maskOperands);
-  if (auto size = op.getGroupSize()) {
+    mask = prepareMask(b, loc, whole, {batch, heads, queryLen, kvLen},
+                       maskOperands);
+  keys = readKeys(op.getKey(), op.getKeyHeadMap());
+  values = readKeys(op.getValue(), op.getValueHeadMap());
+  if (auto size = op.getGroupSize(); size && !op.hasHeadMaps()) {
     grouped = *size != 1;
     group = *size;
-  } else {
-    keys = repeatHeads(keys);
-    values = repeatHeads(values);
   }
   queries = op.getQuery();
   rowShape = {batch, heads, queryLen};
   if (op.getRows()) {
-    listSizes = tensor::getMixedSizes(b, loc, op.getRows());
-    countSizes = tensor::getMixedSizes(b, loc, op.getRowCounts());
     queries = gatherRows();
   }
   if (grouped) {
     rows = 4;
     rowShape = {batch, kvHeads, math.constant(group), queryLen};
   }
-}
-
-AttentionBuilder::ListedRow AttentionBuilder::listedRow(ImplicitLocOpBuilder &b,
-                                                        Value batch, Value head,
-                                                        Value entry) {
-  IndexMath math(b, b.getLoc());
-  auto less = arith::CmpIPredicate::slt;
-  Value count =
-      extractBroadcast(b, op.getRowCounts(), countSizes, {batch, head});
-  OpFoldResult row = convertToIndex(
-      b, extractBroadcast(b, op.getRows(), listSizes, {batch, head, entry}));
-  OpFoldResult size = tensor::getMixedSize(b, b.getLoc(), op.getQuery(), 2);
-  OpFoldResult inside = math.max(
-      math.constant(0), math.min(row, math.sub(size, math.constant(1))));
-  OpFoldResult exists = math.compare(less, entry, convertToIndex(b, count));
-  exists = math.logicalAnd(exists, math.compare(less, row, size));
-  exists = math.logicalAnd(
-      exists, math.compare(arith::CmpIPredicate::sge, row, math.constant(0)));
-  return {math.materialize(inside), exists};
 }
 
 std::array<Value, 3> AttentionBuilder::rowIndices(ImplicitLocOpBuilder &b) {
@@ -193,48 +174,82 @@ std::array<Value, 3> AttentionBuilder::rowIndices(ImplicitLocOpBuilder &b) {
 Value AttentionBuilder::gatherRows() {
   SmallVector<OpFoldResult> shape = rowShape;
   shape.push_back(tensor::getMixedSize(b, op.getLoc(), op.getQuery(), 3));
-  auto build = [&](ImplicitLocOpBuilder &b) {
-    auto body = [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
-      SmallVector<Value> at;
-      for (unsigned loop = 0; loop < 4; ++loop)
-        at.push_back(linalg::IndexOp::create(b, loop));
-      at[2] = listedRow(b, at[0], at[1], at[2]).row;
-      return tensor::ExtractOp::create(b, op.getQuery(), at);
-    };
-    return buildElementwise(b, {}, shape, elementTypeOf(op.getQuery()), body);
-  };
   OpFoldResult length = tensor::getMixedSize(b, op.getLoc(), op.getQuery(), 2);
+  auto body = [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
+    SmallVector<Value> at;
+    for (unsigned loop = 0; loop < 4; ++loop)
+      at.push_back(linalg::IndexOp::create(b, loop));
+    at[2] = IndexMath(b, b.getLoc())
+                .materialize(readListedRow(b, b.getLoc(), op.getRows(), at[0],
+                                           at[1], at[2], length));
+    return tensor::ExtractOp::create(b, op.getQuery(), at);
+  };
+  return readWhereAny(length, shape, elementTypeOf(op.getQuery()), {}, body);
+}
+
+Value AttentionBuilder::readWhereAny(OpFoldResult length,
+                                     ArrayRef<OpFoldResult> shape,
+                                     FloatType element,
+                                     ArrayRef<MappedTensor> inputs,
+                                     ElementBody body) {
   if (constantOf(length).value_or(0) > 0)
-    return build(b);
-  // No row can be read where the query has none.
-  Value none = buildFilled(b, shape, elementTypeOf(op.getQuery()), 0);
+    return buildElementwise(b, inputs, shape, element, body);
+  Value none = buildFilled(b, shape, element, 0);
   if (constantOf(length) == 0)
     return none;
   Value any = math.materialize(
       math.compare(arith::CmpIPredicate::sgt, length, math.constant(0)));
-  auto branch = [&](bool gather) {
-    return [&, gather](OpBuilder &nested, Location loc) {
+  auto branch = [&](bool read) {
+    return [&, read](OpBuilder &nested, Location loc) {
       ImplicitLocOpBuilder inner(loc, nested);
-      scf::YieldOp::create(inner, gather ? build(inner) : none);
+      scf::YieldOp::create(
+          inner, read ? buildElementwise(inner, inputs, shape, element, body)
+                      : none);
     };
   };
   return scf::IfOp::create(b, any, branch(true), branch(false)).getResult(0);
 }
 
-Value AttentionBuilder::repeatHeads(Value tensor) {
-  Value repeats = arith::DivUIOp::create(b, math.materialize(heads),
-                                         math.materialize(kvHeads));
-  SmallVector<OpFoldResult> shape =
-      tensor::getMixedSizes(b, op.getLoc(), tensor);
-  shape[1] = heads;
-  auto body = [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
+Value AttentionBuilder::readKeys(Value tensor,
+                                 std::optional<ArrayRef<int64_t>> headMap) {
+  Location loc = op.getLoc();
+  bool picksHeads = op.hasHeadMaps() || !op.getGroupSize();
+  if (!picksHeads && !op.getPageTable())
+    return tensor;
+  OpFoldResult ownHeads = tensor::getMixedSize(b, loc, tensor, 1);
+  OpFoldResult batch = tensor::getMixedSize(b, loc, op.getQuery(), 0);
+  SmallVector<OpFoldResult> shape = {
+      batch, picksHeads ? heads : ownHeads, kvLen,
+      tensor::getMixedSize(b, loc, tensor, 3)};
+  Value repeats;
+  SmallVector<MappedTensor> inputs;
+  if (headMap) {
+    Value map = arith::ConstantOp::create(b, b.getI64TensorAttr(*headMap));
+    inputs.push_back({map, AffineMap::get(4, 0, b.getAffineDimExpr(1))});
+  } else if (picksHeads) {
+    repeats = arith::DivUIOp::create(b, math.materialize(heads),
+                                     math.materialize(ownHeads));
+  }
+  OpFoldResult pages = tensor::getMixedSize(b, loc, tensor, 0);
+  auto body = [&](ImplicitLocOpBuilder &b, ValueRange elements) -> Value {
+    IndexMath math(b, b.getLoc());
     SmallVector<Value> at;
     for (unsigned loop = 0; loop < 4; ++loop)
       at.push_back(linalg::IndexOp::create(b, loop));
-    at[1] = arith::DivUIOp::create(b, at[1], repeats);
+    if (headMap)
+      at[1] = convertToIndex(b, elements[0]);
+    else if (repeats)
+      at[1] = arith::DivUIOp::create(b, at[1], repeats);
+    if (int64_t size = op.getPageSize()) {
+      Page page = readPage(b, b.getLoc(), op.getPageTable(), at[0],
+                           math.floorDiv(at[2], size), pages);
+      at[0] = math.materialize(page.place);
+      at[2] = math.materialize(math.mod(at[2], size));
+    }
     return tensor::ExtractOp::create(b, tensor, at);
   };
-  return buildElementwise(b, {}, shape, elementTypeOf(tensor), body);
+  return readWhereAny(op.getPageTable() ? pages : math.constant(1), shape,
+                      elementTypeOf(tensor), inputs, body);
 }
 
 Value AttentionBuilder::splitHeads(Value tensor, int64_t dim) {
@@ -271,7 +286,7 @@ AttentionBuilder::ScoreOperand AttentionBuilder::prepare(Value tensor) {
   std::pair<Value, int64_t> whole[] = {{op.getQuery(), 0},
                                        {op.getQuery(), 1},
                                        {op.getQuery(), 2},
-                                       {op.getKey(), 2}};
+                                       {keys, 2}};
   SmallVector<AffineExpr> exprs;
   unsigned loop = 0;
   bool known = true, allHeads = false;
@@ -347,8 +362,12 @@ Value AttentionBuilder::buildScores() {
   };
   ScoreOperand bias = addScoreOperand(op.getBias());
   ScoreOperand keep = addScoreOperand(op.getKeep());
-  if (op.getKvLengths())
-    inputs.push_back({op.getKvLengths(), mapOf(1, {0})});
+  // Lengths for each head are read.
+  Value lengths = op.getKvLengths();
+  bool headLengths =
+      lengths && cast<RankedTensorType>(lengths.getType()).getRank() == 2;
+  if (lengths && !headLengths)
+    inputs.push_back({lengths, mapOf(1, {0})});
   Value offset = op.readsPositions() ? op.getQueryOffset() : Value();
   if (offset && isa<RankedTensorType>(offset.getType()))
     inputs.push_back({offset, mapOf(1, {0})});
@@ -360,13 +379,13 @@ Value AttentionBuilder::buildScores() {
     Value batch, head, entry, row, key;
     OpFoldResult kept = math.boolean(true);
     if (op.getMask() || op.getKvLengths() || bias.read || keep.read ||
-        op.getRows() || op.hasScore()) {
+        op.getRows() || op.hasScore() || op.getPageTable()) {
       std::tie(batch, head, entry) = std::tuple_cat(rowIndices(b));
       row = entry;
       key = linalg::IndexOp::create(b, rows);
       if (op.getRows()) {
         ListedRow listed = listedRow(b, batch, head, entry);
-        row = listed.row;
+        row = math.materialize(listed.row);
         kept = listed.exists;
       }
     }
@@ -399,7 +418,7 @@ Value AttentionBuilder::buildScores() {
     if (op.getBiasOrder() == BiasOrder::AfterSoftcap)
       addBias();
 
-    Value length = op.getKvLengths() ? *next++ : Value();
+    Value length = lengths && !headLengths ? *next++ : Value();
     MaskPoint point;
     if (mask || op.hasScore()) {
       OpFoldResult position = row;
@@ -421,9 +440,20 @@ Value AttentionBuilder::buildScores() {
       score = op.buildScore(b, point, score);
     if (keepElement)
       kept = math.logicalAnd(kept, keepElement);
-    if (length)
-      kept = math.logicalAnd(kept, math.compare(arith::CmpIPredicate::slt, key,
-                                                convertToIndex(b, length)));
+    if (lengths) {
+      OpFoldResult own = headLengths ? readOfHead(b, b.getLoc(), lengths, batch,
+                                                  head, heads, {})
+                                     : convertToIndex(b, length);
+      kept = math.logicalAnd(
+          kept, math.compare(arith::CmpIPredicate::slt, key, own));
+    }
+    if (int64_t size = op.getPageSize()) {
+      OpFoldResult pages = tensor::getMixedSize(b, b.getLoc(), op.getKey(), 0);
+      kept = math.logicalAnd(
+          kept, readPage(b, b.getLoc(), op.getPageTable(), batch,
+                         math.floorDiv(key, size), pages)
+                    .exists);
+    }
     if (mask)
       kept = math.logicalAnd(kept, mask.keep(b, b.getLoc(), point));
     if (constantOf(kept) != 1) {
@@ -489,7 +519,7 @@ Value AttentionBuilder::buildOutput(Value weights, Value sum) {
   SmallVector<OpFoldResult> shape = rowShapeWith(valueDim);
   // Zero times the garbage behind the last key could be NaN.
   bool removesPairs =
-      op.getMask() || op.getKeep() || op.getKvLengths() || op.getRows();
+      op.getMask() || op.getKeep() || op.getKvLengths() || op.getRows() || op.getPageTable();
   Value total = buildProduct({weights, rowMap(2, {1})},
                              {values, mapOf(2, {0, 1, rows + 1, rows})},
                              {shape, rowMap(2, {0})},

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Builders.h"
 #include "attn/Dialect/Attn/Transforms/Decompose.h"
-#include "attn/Dialect/Attn/Utils/IndexMath.h"
+#include "attn/Dialect/Attn/Utils/ListReads.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -122,10 +122,80 @@ Value buildReplaced(ImplicitLocOpBuilder &b, KVAppendOp op) {
   return loop.getResult(0);
 }
 
+/// The pool with rows replaced one by one, each in its page.
+Value buildInPages(ImplicitLocOpBuilder &b, KVAppendOp op) {
+  if (isKnownEmpty(op.getUpdate()) || isKnownEmpty(op.getCache()) ||
+      isKnownEmpty(op.getPageTable()))
+    return op.getCache();
+  Location loc = op.getLoc();
+  IndexMath math(b, loc);
+  SmallVector<OpFoldResult> sizes =
+      tensor::getMixedSizes(b, loc, op.getUpdate());
+  OpFoldResult pages = tensor::getMixedSize(b, loc, op.getCache(), 0);
+  int64_t pageSize =
+      cast<RankedTensorType>(op.getCache().getType()).getDimSize(2);
+  OpFoldResult numbers = tensor::getMixedSize(b, loc, op.getPageTable(), 1);
+  OpFoldResult length = math.mul(numbers, math.constant(pageSize));
+  Value zero = math.materialize(math.constant(0));
+  Value one = math.materialize(math.constant(1));
+  // Without a page there is no place to write to, and no number to read.
+  OpFoldResult any = math.logicalAnd(
+      math.compare(arith::CmpIPredicate::sgt, pages, math.constant(0)),
+      math.compare(arith::CmpIPredicate::sgt, numbers, math.constant(0)));
+  OpFoldResult entries = math.select(any, sizes[0], math.constant(0));
+  auto copyRow = [&](ImplicitLocOpBuilder &b, Value entry, Value source,
+                     Value pool) -> Value {
+    IndexMath math(b, b.getLoc());
+    OpFoldResult row = convertToIndex(
+        b, tensor::ExtractOp::create(b, op.getAt(), ValueRange{entry}));
+    row = math.add(row, source);
+    OpFoldResult fits = math.boolean(true);
+    if (op.getMode() == CacheMode::Circular) {
+      row = floorMod(b, row, math.max(length, math.constant(1)));
+    } else {
+      fits = math.logicalAnd(
+          math.compare(arith::CmpIPredicate::sge, row, math.constant(0)),
+          math.compare(arith::CmpIPredicate::slt, row, length));
+      row = math.max(math.constant(0),
+                     math.min(row, math.sub(length, math.constant(1))));
+    }
+    Page page = readPage(b, b.getLoc(), op.getPageTable(), entry,
+                         math.floorDiv(row, pageSize), pages);
+    // A row without a place is one of no rows.
+    OpFoldResult count =
+        math.select(math.logicalAnd(fits, page.exists), math.constant(1),
+                    math.constant(0));
+    SmallVector<OpFoldResult> strides(4, math.constant(1));
+    SmallVector<OpFoldResult> from = {entry, math.constant(0), source,
+                                      math.constant(0)};
+    SmallVector<OpFoldResult> to = {page.place, math.constant(0),
+                                    math.mod(row, pageSize), math.constant(0)};
+    SmallVector<OpFoldResult> extent = {math.constant(1), sizes[1], count,
+                                        sizes[3]};
+    Value rows = tensor::ExtractSliceOp::create(b, op.getUpdate(), from, extent,
+                                                strides);
+    return tensor::InsertSliceOp::create(b, rows, pool, to, extent, strides);
+  };
+  auto loop = scf::ForOp::create(
+      b, zero, math.materialize(entries), one, ValueRange{op.getCache()},
+      [&](OpBuilder &outer, Location loc, Value entry, ValueRange pools) {
+        auto rows = scf::ForOp::create(
+            outer, loc, zero, math.materialize(sizes[2]), one, pools,
+            [&](OpBuilder &inner, Location loc, Value row, ValueRange pools) {
+              ImplicitLocOpBuilder b(loc, inner);
+              scf::YieldOp::create(b, copyRow(b, entry, row, pools.front()));
+            });
+        scf::YieldOp::create(outer, loc, rows.getResults());
+      });
+  return loop.getResult(0);
+}
+
 } // namespace
 
 SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, KVAppendOp op) {
   ImplicitLocOpBuilder b(op.getLoc(), builder);
-  Value result = op.getAt() ? buildReplaced(b, op) : buildLonger(b, op);
+  Value result = op.getPageTable() ? buildInPages(b, op)
+                 : op.getAt()      ? buildReplaced(b, op)
+                                   : buildLonger(b, op);
   return {castTensor(b, result, op.getResult().getType())};
 }

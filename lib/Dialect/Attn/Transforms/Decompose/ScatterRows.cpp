@@ -2,19 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Builders.h"
 #include "attn/Dialect/Attn/Transforms/Decompose.h"
-#include "attn/Dialect/Attn/Utils/IndexMath.h"
+#include "attn/Dialect/Attn/Utils/ListReads.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
 using namespace mlir::attn;
-
-/// An element of a list that may have one head for all of them.
-static Value readList(ImplicitLocOpBuilder &b, Value list, ValueRange at) {
-  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, b.getLoc(), list);
-  return extractBroadcast(b, list, sizes, at);
-}
 
 /// `rows`, [S, D], plus what the operation adds to those of one head.
 static Value buildScatteredHead(ImplicitLocOpBuilder &b, ScatterRowsOp op,
@@ -24,10 +18,9 @@ static Value buildScatteredHead(ImplicitLocOpBuilder &b, ScatterRowsOp op,
   OpFoldResult zero = math.constant(0), one = math.constant(1);
   OpFoldResult length = tensor::getMixedSize(b, b.getLoc(), rows, 0);
   OpFoldResult width = tensor::getMixedSize(b, b.getLoc(), rows, 1);
-  OpFoldResult count =
-      convertToIndex(b, readList(b, op.getRowCounts(), {batch, head}));
-  count =
-      math.min(count, tensor::getMixedSize(b, b.getLoc(), op.getInput(), 2));
+  OpFoldResult count = readRowCount(
+      b, b.getLoc(), op.getRowCounts(), batch, head,
+      tensor::getMixedSize(b, b.getLoc(), op.getInput(), 2));
   // Without rows there is none to add to.
   count = math.select(math.compare(less, zero, length), count, zero);
   FloatType element = elementTypeOf(rows), compute = computeTypeOf(rows);
@@ -37,17 +30,17 @@ static Value buildScatteredHead(ImplicitLocOpBuilder &b, ScatterRowsOp op,
       [&](OpBuilder &nested, Location loc, Value entry, ValueRange state) {
         ImplicitLocOpBuilder b(loc, nested);
         IndexMath math(b, loc);
-        OpFoldResult row =
-            convertToIndex(b, readList(b, op.getRows(), {batch, head, entry}));
-        OpFoldResult exists =
-            math.logicalAnd(math.compare(arith::CmpIPredicate::sge, row, zero),
-                            math.compare(less, row, length));
-        OpFoldResult inside =
-            math.max(zero, math.min(row, math.sub(length, one)));
+        ListedRow listed =
+            readListedRow(b, loc, op.getRows(), op.getRowCounts(), batch, head,
+                          entry, length);
         Value weight;
         if (op.getRowWeights())
           weight = convertFloat(
-              b, readList(b, op.getRowWeights(), {batch, head, entry}),
+              b,
+              extractBroadcast(
+                  b, op.getRowWeights(),
+                  tensor::getMixedSizes(b, loc, op.getRowWeights()),
+                  {batch, head, entry}),
               compute);
         SmallVector<OpFoldResult> strides(4, one);
         auto slices = ArrayRef<OpFoldResult>(strides).take_front(2);
@@ -57,7 +50,7 @@ static Value buildScatteredHead(ImplicitLocOpBuilder &b, ScatterRowsOp op,
             b, type, op.getInput(),
             SmallVector<OpFoldResult>{batch, head, entry, zero},
             SmallVector<OpFoldResult>{one, one, one, width}, strides);
-        SmallVector<OpFoldResult> place = {inside, zero}, size = {one, width};
+        SmallVector<OpFoldResult> place = {listed.row, zero}, size = {one, width};
         Value target = tensor::ExtractSliceOp::create(b, type, state[0], place,
                                                       size, slices);
         AffineMap map = b.getMultiDimIdentityMap(2);
@@ -68,7 +61,7 @@ static Value buildScatteredHead(ImplicitLocOpBuilder &b, ScatterRowsOp op,
                            if (weight)
                              part = arith::MulFOp::create(b, part, weight);
                            part = arith::SelectOp::create(
-                               b, IndexMath(b, b.getLoc()).materialize(exists),
+                               b, IndexMath(b, b.getLoc()).materialize(listed.exists),
                                part, buildFloat(b, compute, 0));
                            Value old = convertFloat(b, x[1], compute);
                            return convertFloat(

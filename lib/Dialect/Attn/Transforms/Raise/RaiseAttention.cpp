@@ -536,9 +536,11 @@ bool Raiser::tryProduct(linalg::LinalgOp op, unsigned probabilityOperand) {
       /*lse=*/Type(), queryTensor, keyTensor, valueTensor, mask.bias, mask.keep,
       /*kv_lengths=*/Value(), mask.queryOffset,
       /*sink_logits=*/Value(), /*rows=*/Value(), /*row_counts=*/Value(),
-      /*mask_operands=*/ValueRange(), mask.mask, builder.getF64FloatAttr(scale),
+      /*page_table=*/Value(),      /*mask_operands=*/ValueRange(), mask.mask, builder.getF64FloatAttr(scale),
       form->softcap ? builder.getF64FloatAttr(*form->softcap) : FloatAttr(),
-      BiasOrderAttr::get(builder.getContext(), mask.order), precision);
+      BiasOrderAttr::get(builder.getContext(), mask.order), precision,
+      /*key_head_map=*/DenseI64ArrayAttr(),
+      /*value_head_map=*/DenseI64ArrayAttr());
   attention->setAttr("attn.origin", builder.getStringAttr(origin));
   Value output = attention.getOutput();
   if (mask.allRowsKeep) {

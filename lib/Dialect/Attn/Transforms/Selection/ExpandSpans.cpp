@@ -200,10 +200,11 @@ std::pair<Value, Value> SpanExpander::attend(std::pair<Value, Value> listed,
       RankedTensorType::get(ArrayRef(shape).drop_back(), compute),
       op.getQuery(), op.getKey(), op.getValue(), /*bias=*/Value(), keep,
       /*kv_lengths=*/Value(), offset, /*sink_logits=*/Value(), listed.first,
-      listed.second, operands, mask, op.getSoftmaxScaleAttr(),
+      listed.second, /*page_table=*/Value(), operands, mask, op.getSoftmaxScaleAttr(),
       /*softcap=*/FloatAttr(),
       BiasOrderAttr::get(b.getContext(), BiasOrder::AfterSoftcap),
-      /*softmax_precision=*/TypeAttr());
+      /*softmax_precision=*/TypeAttr(), /*key_head_map=*/DenseI64ArrayAttr(),
+      /*value_head_map=*/DenseI64ArrayAttr());
   return {attention.getOutput(), attention.getLse()};
 }
 
