@@ -188,7 +188,8 @@ static std::string maskText(AttentionOp op) {
 
 /// Share of the scores that count, as far as the module alone tells.
 static std::string densityText(AttentionOp op) {
-  bool isByData = op.getKvLengths() || op.getPageTable() || op.getKeep() || op.getRows();
+  bool isByData =
+      op.getKvLengths() || op.getPageTable() || op.getKeep() || op.getRows();
   auto mask = op.getMaskAttr();
   if (!mask)
     return isByData ? "by data" : "100 %";

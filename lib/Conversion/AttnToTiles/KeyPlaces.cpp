@@ -15,9 +15,8 @@ OpFoldResult TileProgram::headOf(std::optional<ArrayRef<int64_t>> map,
     OpFoldResult read = c(map->front());
     for (size_t h = 1; h < map->size(); ++h)
       if ((*map)[h] != (*map)[h - 1])
-        read = math.select(
-            math.compare(arith::CmpIPredicate::sge, head, c(h)), c((*map)[h]),
-            read);
+        read = math.select(math.compare(arith::CmpIPredicate::sge, head, c(h)),
+                           c((*map)[h]), read);
     return read;
   }
   auto all = constantOf(heads), some = constantOf(own);
@@ -56,8 +55,7 @@ void TileProgram::scanPages() {
     OpFoldResult end = scan.getRegionIterArg(0);
     OpFoldResult solid = scan.getRegionIterArg(1);
     OpFoldResult exists =
-        readPage(b, b.getLoc(), op.getPageTable(), batch, number, pages)
-            .exists;
+        readPage(b, b.getLoc(), op.getPageTable(), batch, number, pages).exists;
     end = math.select(exists, math.add(number, c(1)), end);
     solid = math.select(exists, solid, math.min(solid, number));
     scf::YieldOp::create(
@@ -138,9 +136,9 @@ Value TileProgram::overParts(
     return body({keyBatch(tile), firstKey}, c(0), count, state);
   if (width == keys)
     return body(placeOf(tile.batch, firstKey), c(0), count, state);
-  auto loop = scf::ForOp::create(
-      b, math.materialize(c(0)), math.materialize(math.ceilDiv(count, width)),
-      math.materialize(c(1)), state);
+  auto loop = scf::ForOp::create(b, math.materialize(c(0)),
+                                 math.materialize(math.ceilDiv(count, width)),
+                                 math.materialize(c(1)), state);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
   OpFoldResult column = math.mul(loop.getInductionVar(), c(width));

@@ -97,8 +97,7 @@ Value TileProgram::gatherRows(const ListVisit &visit, const TensorView &source,
   return generic(
       {}, empty({c(width), c(features)}, compute), {{0, 1}}, 2, 0,
       [&](ValueRange) -> Value {
-        KeyPlace place =
-            placeOf(visit.tile.batch, keyOfColumn(c(0), index(0)));
+        KeyPlace place = placeOf(visit.tile.batch, keyOfColumn(c(0), index(0)));
         OpFoldResult feature = math.add(index(1), c(firstFeature));
         SmallVector<Value> at;
         for (OpFoldResult x : source.permute<OpFoldResult>(
@@ -159,13 +158,13 @@ TileProgram::State TileProgram::visitGatheredTile(const ListVisit &visit,
     int64_t valuePanels = valueDim / valuePanel;
     Value values = empty({c(valuePanels), c(width), c(valuePanel)}, compute);
     for (int64_t panel = 0; panel < valuePanels; ++panel)
-      values = intoPanels(
-          values, panel,
-          gatherRows(visit, value, visit.tile.valueHead, panel * valuePanel,
-                     valuePanel, width));
+      values = intoPanels(values, panel,
+                          gatherRows(visit, value, visit.tile.valueHead,
+                                     panel * valuePanel, valuePanel, width));
     packedPanels = expanded(values, 3);
   } else {
-    Value valueRows = gatherRows(visit, value, visit.tile.valueHead, 0, valueDim, width);
+    Value valueRows =
+        gatherRows(visit, value, visit.tile.valueHead, 0, valueDim, width);
     key = {expanded(keyRows, 2)};
     value = {expanded(valueRows, 2)};
   }

@@ -34,8 +34,7 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
   if (pageSize) {
     pages = size(op.getKey(), key, 0);
     // Without a page there are no keys.
-    OpFoldResult any =
-        math.compare(arith::CmpIPredicate::sgt, pages, c(0));
+    OpFoldResult any = math.compare(arith::CmpIPredicate::sgt, pages, c(0));
     kvLen = math.select(any, op.getKeys(b), c(0));
   } else {
     kvLen = size(op.getKey(), key, 2);
@@ -171,54 +170,57 @@ Value TileProgram::packKeys() {
   bool oneByOne = part < 8;
   if (oneByOne)
     part = options.panel;
-  auto pack = forall({batches, keyHeads, panels}, packed, [&](scf::ForallOp
-                                                                  loop) {
-    SmallVector<Value> at = loop.getInductionVars();
-    SmallVector<OpFoldResult> offsets = {at[0], at[1], at[2], c(0), c(0)};
-    SmallVector<OpFoldResult> sizes = {c(1), c(1), c(1), panel[0], panel[1]};
-    Value tile = slice(loop.getRegionIterArgs()[0], offsets, sizes, {3, 4});
-    OpFoldResult firstOfPanel = math.mul(at[2], width);
-    auto fillPart = [&](Value destination, int64_t firstLane) {
-      OpFoldResult first = math.add(firstOfPanel, c(firstLane));
-      KeyPlace place = {at[0], first};
-      if (pageSize && !oneByOne)
-        place = placeOf(at[0], exceeds ? math.min(first, math.sub(kvLen, c(part)))
-                                       : first);
-      return generic({}, destination, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
-        OpFoldResult feature = index(0), row = index(1);
-        if (pairs) {
-          feature = math.add(math.mul(feature, c(2)), math.mod(row, 2));
-          row = math.floorDiv(row, 2);
+  auto pack =
+      forall({batches, keyHeads, panels}, packed, [&](scf::ForallOp loop) {
+        SmallVector<Value> at = loop.getInductionVars();
+        SmallVector<OpFoldResult> offsets = {at[0], at[1], at[2], c(0), c(0)};
+        SmallVector<OpFoldResult> sizes = {c(1), c(1), c(1), panel[0],
+                                           panel[1]};
+        Value tile = slice(loop.getRegionIterArgs()[0], offsets, sizes, {3, 4});
+        OpFoldResult firstOfPanel = math.mul(at[2], width);
+        auto fillPart = [&](Value destination, int64_t firstLane) {
+          OpFoldResult first = math.add(firstOfPanel, c(firstLane));
+          KeyPlace place = {at[0], first};
+          if (pageSize && !oneByOne)
+            place = placeOf(at[0],
+                            exceeds ? math.min(first, math.sub(kvLen, c(part)))
+                                    : first);
+          return generic(
+              {}, destination, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
+                OpFoldResult feature = index(0), row = index(1);
+                if (pairs) {
+                  feature = math.add(math.mul(feature, c(2)), math.mod(row, 2));
+                  row = math.floorDiv(row, 2);
+                }
+                KeyPlace own = place;
+                own.row = math.add(place.row, row);
+                if (exceeds && (!pageSize || oneByOne))
+                  own.row = math.min(own.row, math.sub(kvLen, c(1)));
+                if (oneByOne)
+                  own = placeOf(at[0], own.row);
+                SmallVector<Value> at;
+                for (OpFoldResult x : key.permute<OpFoldResult>(
+                         {own.batch, offsets[1], own.row, feature}))
+                  at.push_back(math.materialize(x));
+                Value x = tensor::ExtractOp::create(b, key.source, at);
+                return pairs ? x : toCompute(x);
+              });
+        };
+        if (part == options.panel) {
+          tile = fillPart(tile, 0);
+        } else {
+          int64_t lanes = pairs ? 2 : 1;
+          SmallVector<OpFoldResult> strides(2, b.getIndexAttr(1));
+          for (int64_t lane = 0; lane < options.panel; lane += part) {
+            SmallVector<OpFoldResult> from = {c(0), c(lane * lanes)};
+            SmallVector<OpFoldResult> extent = {panel[0], c(part * lanes)};
+            Value filled = fillPart(slice(tile, from, extent, {0, 1}), lane);
+            tile = tensor::InsertSliceOp::create(b, filled, tile, from, extent,
+                                                 strides);
+          }
         }
-        KeyPlace own = place;
-        own.row = math.add(place.row, row);
-        if (exceeds && (!pageSize || oneByOne))
-          own.row = math.min(own.row, math.sub(kvLen, c(1)));
-        if (oneByOne)
-          own = placeOf(at[0], own.row);
-        SmallVector<Value> at;
-        for (OpFoldResult x : key.permute<OpFoldResult>(
-                 {own.batch, offsets[1], own.row, feature}))
-          at.push_back(math.materialize(x));
-        Value x = tensor::ExtractOp::create(b, key.source, at);
-        return pairs ? x : toCompute(x);
+        insert(loop, tile, 0, offsets, sizes);
       });
-    };
-    if (part == options.panel) {
-      tile = fillPart(tile, 0);
-    } else {
-      int64_t lanes = pairs ? 2 : 1;
-      SmallVector<OpFoldResult> strides(2, b.getIndexAttr(1));
-      for (int64_t lane = 0; lane < options.panel; lane += part) {
-        SmallVector<OpFoldResult> from = {c(0), c(lane * lanes)};
-        SmallVector<OpFoldResult> extent = {panel[0], c(part * lanes)};
-        Value filled = fillPart(slice(tile, from, extent, {0, 1}), lane);
-        tile = tensor::InsertSliceOp::create(b, filled, tile, from, extent,
-                                             strides);
-      }
-    }
-    insert(loop, tile, 0, offsets, sizes);
-  });
   return pack.getResult(0);
 }
 
@@ -274,7 +276,8 @@ bool TileProgram::fitsOneTile() {
 }
 
 bool TileProgram::mayEndInside() {
-  return op.getKvLengths() || pageSize || constantOf(math.mod(kvLen, packStep)) != 0;
+  return op.getKvLengths() || pageSize ||
+         constantOf(math.mod(kvLen, packStep)) != 0;
 }
 
 OpFoldResult TileProgram::keysInTile(const QueryTile &tile,

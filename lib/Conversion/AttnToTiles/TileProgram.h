@@ -186,7 +186,8 @@ private:
                           OpFoldResult first, OpFoldResult total, int64_t width,
                           State state);
   Value gatherRows(const ListVisit &visit, const TensorView &source,
-                   OpFoldResult head, int64_t firstFeature, int64_t features, int64_t width);
+                   OpFoldResult head, int64_t firstFeature, int64_t features,
+                   int64_t width);
   /// Where the keys and values of a tile lie.
   OpFoldResult keyBatch(const QueryTile &tile) {
     return gathered ? c(0) : tile.batch;
@@ -222,8 +223,8 @@ private:
   const ConvertAttnToTilesPassOptions &options;
   TensorView query, key, value;
   OpFoldResult batches, heads, keyHeads, valueHeads, group, queryLen, kvLen;
-  int64_t pageSize;       ///< 0 without pages
-  OpFoldResult pages;     ///< of the pool
+  int64_t pageSize;         ///< 0 without pages
+  OpFoldResult pages;       ///< of the pool
   Value pageEnd, pageSolid; ///< `keyEnd` and `keySolid` of each batch entry
   OpFoldResult entries; ///< rows of the results: `queryLen`, or of a row list
   int64_t headDim, valueDim;

@@ -95,10 +95,10 @@ Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
   if (packedValues) {
     // Pairs of rows; those past the last key are zero.
     OpFoldResult depth = c(keys / 2);
-    Value tileValues = slice(
-        packedValues,
-        {keyBatch(tile), valueHead(tile), math.floorDiv(firstKey, 2), c(0), c(0)},
-        {c(1), c(1), depth, width, c(2)}, {2, 3, 4});
+    Value tileValues = slice(packedValues,
+                             {keyBatch(tile), valueHead(tile),
+                              math.floorDiv(firstKey, 2), c(0), c(0)},
+                             {c(1), c(1), depth, width, c(2)}, {2, 3, 4});
     auto rows = cast<RankedTensorType>(weights.getType()).getDimSize(0);
     weights = tensor::ExpandShapeOp::create(
         b, RankedTensorType::get({rows, keys / 2, 2}, element), weights,
@@ -196,42 +196,45 @@ Value TileProgram::packValues() {
   SmallVector<OpFoldResult> flat(shape.begin(), shape.begin() + 3);
   flat.push_back(c(2 * valueDim));
   Value packed = empty(flat, element);
-  auto op = forall({batches, valueHeads, steps}, packed, [&](scf::ForallOp loop) {
-    SmallVector<Value> at = loop.getInductionVars();
-    OpFoldResult end = packEnd(at[0]);
-    SmallVector<OpFoldResult> offsets = {at[0], at[1],
-                                         math.mul(at[2], pairsPerStep), c(0)};
-    SmallVector<OpFoldResult> sizes = {c(1), c(1), pairsPerStep,
-                                       c(2 * valueDim)};
-    Value tile = slice(loop.getRegionIterArgs()[0], offsets, sizes, {2, 3});
-    OpFoldResult first = math.mul(at[2], c(packStep));
-    Value filled = generic({}, tile, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
-      OpFoldResult lane = index(1);
-      OpFoldResult row = math.add(
-          first, math.add(math.mul(index(0), c(2)), math.mod(lane, 2)));
-      OpFoldResult feature = math.floorDiv(lane, 2);
-      OpFoldResult inside = math.min(row, math.sub(kvLen, c(1)));
-      KeyPlace place = placeOf(offsets[0], inside);
-      if (pageSize && pageSize % 2 == 0) {
-        // Both rows of a pair lie in one page.
-        OpFoldResult even = math.add(first, math.mul(index(0), c(2)));
-        place = placeOf(offsets[0],
-                        math.min(even, math.sub(kvLen, c(2))));
-        place.row = math.add(place.row, math.mod(lane, 2));
-      }
-      SmallVector<Value> at;
-      for (OpFoldResult x : value.permute<OpFoldResult>(
-               {place.batch, offsets[1], place.row, feature}))
-        at.push_back(math.materialize(x));
-      Value x = tensor::ExtractOp::create(b, value.source, at);
-      // What a length hides may be anything, also NaN.
-      Value zero = arith::ConstantOp::create(b, b.getFloatAttr(element, 0));
-      Value kept =
-          math.materialize(math.compare(arith::CmpIPredicate::slt, row, end));
-      return arith::SelectOp::create(b, kept, x, zero);
-    });
-    insert(loop, filled, 0, offsets, sizes);
-  });
+  auto op =
+      forall({batches, valueHeads, steps}, packed, [&](scf::ForallOp loop) {
+        SmallVector<Value> at = loop.getInductionVars();
+        OpFoldResult end = packEnd(at[0]);
+        SmallVector<OpFoldResult> offsets = {
+            at[0], at[1], math.mul(at[2], pairsPerStep), c(0)};
+        SmallVector<OpFoldResult> sizes = {c(1), c(1), pairsPerStep,
+                                           c(2 * valueDim)};
+        Value tile = slice(loop.getRegionIterArgs()[0], offsets, sizes, {2, 3});
+        OpFoldResult first = math.mul(at[2], c(packStep));
+        Value filled =
+            generic({}, tile, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
+              OpFoldResult lane = index(1);
+              OpFoldResult row = math.add(
+                  first, math.add(math.mul(index(0), c(2)), math.mod(lane, 2)));
+              OpFoldResult feature = math.floorDiv(lane, 2);
+              OpFoldResult inside = math.min(row, math.sub(kvLen, c(1)));
+              KeyPlace place = placeOf(offsets[0], inside);
+              if (pageSize && pageSize % 2 == 0) {
+                // Both rows of a pair lie in one page.
+                OpFoldResult even = math.add(first, math.mul(index(0), c(2)));
+                place =
+                    placeOf(offsets[0], math.min(even, math.sub(kvLen, c(2))));
+                place.row = math.add(place.row, math.mod(lane, 2));
+              }
+              SmallVector<Value> at;
+              for (OpFoldResult x : value.permute<OpFoldResult>(
+                       {place.batch, offsets[1], place.row, feature}))
+                at.push_back(math.materialize(x));
+              Value x = tensor::ExtractOp::create(b, value.source, at);
+              // What a length hides may be anything, also NaN.
+              Value zero =
+                  arith::ConstantOp::create(b, b.getFloatAttr(element, 0));
+              Value kept = math.materialize(
+                  math.compare(arith::CmpIPredicate::slt, row, end));
+              return arith::SelectOp::create(b, kept, x, zero);
+            });
+        insert(loop, filled, 0, offsets, sizes);
+      });
   SmallVector<ReassociationIndices> groups = {{0}, {1}, {2}, {3, 4}};
   SmallVector<int64_t> type;
   for (OpFoldResult size : shape)
@@ -356,19 +359,17 @@ Value TileProgram::modifyScores(const QueryTile &tile, Value scores,
                                         : mask.keep(b, b.getLoc(), point));
     }
     if (ownLengths)
-      kept = math.logicalAnd(
-          kept, math.compare(arith::CmpIPredicate::slt, key,
-                             lengthOf(tile.batch, row.head)));
+      kept =
+          math.logicalAnd(kept, math.compare(arith::CmpIPredicate::slt, key,
+                                             lengthOf(tile.batch, row.head)));
     else if (tail)
       kept = math.logicalAnd(
           kept, math.compare(arith::CmpIPredicate::slt, key, tile.keyEnd));
     if (holes)
-      kept = math.logicalAnd(kept, readPage(b, b.getLoc(), op.getPageTable(),
-                                            tile.batch,
-                                            math.floorDiv(keyInside(key, tail),
-                                                          pageSize),
-                                            pages)
-                                       .exists);
+      kept = math.logicalAnd(
+          kept, readPage(b, b.getLoc(), op.getPageTable(), tile.batch,
+                         math.floorDiv(keyInside(key, tail), pageSize), pages)
+                    .exists);
     if (constantOf(kept) == 1)
       return score;
     return arith::SelectOp::create(

@@ -177,9 +177,9 @@ static LogicalResult verifyHeads(AttentionOp op,
   for (auto [head, read] : llvm::enumerate(*map))
     if (read < 0 || read >= kvHeads)
       return op.emitOpError("expects '")
-             << name << "_head_map' to name heads of '" << name << "' from 0 to "
-             << kvHeads - 1 << ", but query head " << head << " reads head "
-             << read;
+             << name << "_head_map' to name heads of '" << name
+             << "' from 0 to " << kvHeads - 1 << ", but query head " << head
+             << " reads head " << read;
   return success();
 }
 
@@ -220,9 +220,8 @@ LogicalResult AttentionOp::verify() {
     return emitOpError("expects a static value dimension, but dimension 3 of "
                        "'value' is dynamic; cast the operands");
   // A pool of pages belongs to no batch entry.
-  auto entries = getPageTable()
-                     ? cast<RankedTensorType>(getPageTable().getType())
-                     : key;
+  auto entries =
+      getPageTable() ? cast<RankedTensorType>(getPageTable().getType()) : key;
   StringRef entriesName = getPageTable() ? "page_table" : "key";
   if (getPageTable() && key.isDynamicDim(2))
     return emitOpError("expects a static page size, but dimension 2 of 'key' "
@@ -471,8 +470,8 @@ struct DropDefaultHeadMaps : OpRewritePattern<AttentionOp> {
     if (plainKeys && plainValues && !same)
       plainKeys = false;
     bool dropKeys = plainKeys && op.getKeyHeadMap();
-    bool dropValues = plainValues && op.getValueHeadMap() &&
-                      (same || op.getKeyHeadMap());
+    bool dropValues =
+        plainValues && op.getValueHeadMap() && (same || op.getKeyHeadMap());
     if (!dropKeys && !dropValues)
       return rewriter.notifyMatchFailure(op, "the maps have a meaning");
     rewriter.modifyOpInPlace(op, [&] {

@@ -23,8 +23,8 @@ LogicalResult KVAppendOp::verify() {
     for (auto [type, name] :
          {std::pair(update, "update"), std::pair(result, "result")})
       // A pool of pages belongs to no batch entry.
-      if ((i != 0 || type != update || !getPageTable()) && known(size) && known(type.getDimSize(i)) &&
-          size != type.getDimSize(i))
+      if ((i != 0 || type != update || !getPageTable()) && known(size) &&
+          known(type.getDimSize(i)) && size != type.getDimSize(i))
         return emitOpError("expects dimension ")
                << i << " of 'cache' and '" << name
                << "' to be equal, but they are " << size << " and "

@@ -111,7 +111,6 @@ Page mlir::attn::readPage(OpBuilder &builder, Location loc, Value table,
   Value place = tensor::ExtractOp::create(
       builder, loc, table,
       ValueRange{math.materialize(batch), math.materialize(number)});
-  auto [inside, exists] =
-      clampTo(math, toIndex(builder, loc, place), pages);
+  auto [inside, exists] = clampTo(math, toIndex(builder, loc, place), pages);
   return {inside, exists};
 }

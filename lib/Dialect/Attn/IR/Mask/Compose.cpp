@@ -438,7 +438,8 @@ int64_t NotAttr::getHeadsAlike(int64_t heads, TypeRange types) const {
   return getMask().getHeadsAlike(heads, types);
 }
 
-Attribute NotAttr::prepare(OpBuilder &builder, Location loc, const MaskSizes &sizes,
+Attribute NotAttr::prepare(OpBuilder &builder, Location loc,
+                           const MaskSizes &sizes,
                            SmallVectorImpl<Value> &operands) const {
   return NotAttr::get(getContext(),
                       prepareMask(builder, loc, getMask(), sizes, operands));

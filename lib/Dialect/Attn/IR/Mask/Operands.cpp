@@ -54,9 +54,9 @@ void mlir::attn::checkMaskDim(OpBuilder &builder, Location loc, Value operand,
                               StringRef name, int64_t dim, OpFoldResult size,
                               StringRef meaning) {
   IndexMath math(builder, loc);
-  OpFoldResult same = math.compare(
-      arith::CmpIPredicate::eq, tensor::getMixedSize(builder, loc, operand, dim),
-      size);
+  OpFoldResult same =
+      math.compare(arith::CmpIPredicate::eq,
+                   tensor::getMixedSize(builder, loc, operand, dim), size);
   // What is wrong at compile time is the verifier's.
   if (constantOf(same))
     return;

@@ -54,9 +54,9 @@ private:
   Value gatherRows();
   ListedRow listedRow(ImplicitLocOpBuilder &b, Value batch, Value head,
                       Value entry) {
-    return readListedRow(
-        b, b.getLoc(), op.getRows(), op.getRowCounts(), batch, head, entry,
-        tensor::getMixedSize(b, b.getLoc(), op.getQuery(), 2));
+    return readListedRow(b, b.getLoc(), op.getRows(), op.getRowCounts(), batch,
+                         head, entry,
+                         tensor::getMixedSize(b, b.getLoc(), op.getQuery(), 2));
   }
   /// Batch, head and entry of the row at hand, inside a `linalg.generic` over
   /// the rows.
@@ -203,8 +203,8 @@ Value AttentionBuilder::readWhereAny(OpFoldResult length,
     return [&, read](OpBuilder &nested, Location loc) {
       ImplicitLocOpBuilder inner(loc, nested);
       scf::YieldOp::create(
-          inner, read ? buildElementwise(inner, inputs, shape, element, body)
-                      : none);
+          inner,
+          read ? buildElementwise(inner, inputs, shape, element, body) : none);
     };
   };
   return scf::IfOp::create(b, any, branch(true), branch(false)).getResult(0);
@@ -218,9 +218,9 @@ Value AttentionBuilder::readKeys(Value tensor,
     return tensor;
   OpFoldResult ownHeads = tensor::getMixedSize(b, loc, tensor, 1);
   OpFoldResult batch = tensor::getMixedSize(b, loc, op.getQuery(), 0);
-  SmallVector<OpFoldResult> shape = {
-      batch, picksHeads ? heads : ownHeads, kvLen,
-      tensor::getMixedSize(b, loc, tensor, 3)};
+  SmallVector<OpFoldResult> shape = {batch, picksHeads ? heads : ownHeads,
+                                     kvLen,
+                                     tensor::getMixedSize(b, loc, tensor, 3)};
   Value repeats;
   SmallVector<MappedTensor> inputs;
   if (headMap) {
@@ -283,10 +283,8 @@ Value AttentionBuilder::joinHeads(Value tensor, Type type) {
 }
 
 AttentionBuilder::ScoreOperand AttentionBuilder::prepare(Value tensor) {
-  std::pair<Value, int64_t> whole[] = {{op.getQuery(), 0},
-                                       {op.getQuery(), 1},
-                                       {op.getQuery(), 2},
-                                       {keys, 2}};
+  std::pair<Value, int64_t> whole[] = {
+      {op.getQuery(), 0}, {op.getQuery(), 1}, {op.getQuery(), 2}, {keys, 2}};
   SmallVector<AffineExpr> exprs;
   unsigned loop = 0;
   bool known = true, allHeads = false;
@@ -444,15 +442,15 @@ Value AttentionBuilder::buildScores() {
       OpFoldResult own = headLengths ? readOfHead(b, b.getLoc(), lengths, batch,
                                                   head, heads, {})
                                      : convertToIndex(b, length);
-      kept = math.logicalAnd(
-          kept, math.compare(arith::CmpIPredicate::slt, key, own));
+      kept = math.logicalAnd(kept,
+                             math.compare(arith::CmpIPredicate::slt, key, own));
     }
     if (int64_t size = op.getPageSize()) {
       OpFoldResult pages = tensor::getMixedSize(b, b.getLoc(), op.getKey(), 0);
-      kept = math.logicalAnd(
-          kept, readPage(b, b.getLoc(), op.getPageTable(), batch,
-                         math.floorDiv(key, size), pages)
-                    .exists);
+      kept =
+          math.logicalAnd(kept, readPage(b, b.getLoc(), op.getPageTable(),
+                                         batch, math.floorDiv(key, size), pages)
+                                    .exists);
     }
     if (mask)
       kept = math.logicalAnd(kept, mask.keep(b, b.getLoc(), point));
@@ -518,8 +516,8 @@ Value AttentionBuilder::buildOutput(Value weights, Value sum) {
       tensor::getMixedSize(b, op.getLoc(), op.getValue(), 3);
   SmallVector<OpFoldResult> shape = rowShapeWith(valueDim);
   // Zero times the garbage behind the last key could be NaN.
-  bool removesPairs =
-      op.getMask() || op.getKeep() || op.getKvLengths() || op.getRows() || op.getPageTable();
+  bool removesPairs = op.getMask() || op.getKeep() || op.getKvLengths() ||
+                      op.getRows() || op.getPageTable();
   Value total = buildProduct({weights, rowMap(2, {1})},
                              {values, mapOf(2, {0, 1, rows + 1, rows})},
                              {shape, rowMap(2, {0})},

@@ -162,9 +162,8 @@ Value buildInPages(ImplicitLocOpBuilder &b, KVAppendOp op) {
     Page page = readPage(b, b.getLoc(), op.getPageTable(), entry,
                          math.floorDiv(row, pageSize), pages);
     // A row without a place is one of no rows.
-    OpFoldResult count =
-        math.select(math.logicalAnd(fits, page.exists), math.constant(1),
-                    math.constant(0));
+    OpFoldResult count = math.select(math.logicalAnd(fits, page.exists),
+                                     math.constant(1), math.constant(0));
     SmallVector<OpFoldResult> strides(4, math.constant(1));
     SmallVector<OpFoldResult> from = {entry, math.constant(0), source,
                                       math.constant(0)};

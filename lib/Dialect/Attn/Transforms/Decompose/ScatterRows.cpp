@@ -18,9 +18,9 @@ static Value buildScatteredHead(ImplicitLocOpBuilder &b, ScatterRowsOp op,
   OpFoldResult zero = math.constant(0), one = math.constant(1);
   OpFoldResult length = tensor::getMixedSize(b, b.getLoc(), rows, 0);
   OpFoldResult width = tensor::getMixedSize(b, b.getLoc(), rows, 1);
-  OpFoldResult count = readRowCount(
-      b, b.getLoc(), op.getRowCounts(), batch, head,
-      tensor::getMixedSize(b, b.getLoc(), op.getInput(), 2));
+  OpFoldResult count =
+      readRowCount(b, b.getLoc(), op.getRowCounts(), batch, head,
+                   tensor::getMixedSize(b, b.getLoc(), op.getInput(), 2));
   // Without rows there is none to add to.
   count = math.select(math.compare(less, zero, length), count, zero);
   FloatType element = elementTypeOf(rows), compute = computeTypeOf(rows);
@@ -35,13 +35,13 @@ static Value buildScatteredHead(ImplicitLocOpBuilder &b, ScatterRowsOp op,
                           entry, length);
         Value weight;
         if (op.getRowWeights())
-          weight = convertFloat(
-              b,
-              extractBroadcast(
-                  b, op.getRowWeights(),
-                  tensor::getMixedSizes(b, loc, op.getRowWeights()),
-                  {batch, head, entry}),
-              compute);
+          weight =
+              convertFloat(b,
+                           extractBroadcast(b, op.getRowWeights(),
+                                            tensor::getMixedSizes(
+                                                b, loc, op.getRowWeights()),
+                                            {batch, head, entry}),
+                           compute);
         SmallVector<OpFoldResult> strides(4, one);
         auto slices = ArrayRef<OpFoldResult>(strides).take_front(2);
         auto type = RankedTensorType::get(
@@ -50,23 +50,24 @@ static Value buildScatteredHead(ImplicitLocOpBuilder &b, ScatterRowsOp op,
             b, type, op.getInput(),
             SmallVector<OpFoldResult>{batch, head, entry, zero},
             SmallVector<OpFoldResult>{one, one, one, width}, strides);
-        SmallVector<OpFoldResult> place = {listed.row, zero}, size = {one, width};
+        SmallVector<OpFoldResult> place = {listed.row, zero},
+                                  size = {one, width};
         Value target = tensor::ExtractSliceOp::create(b, type, state[0], place,
                                                       size, slices);
         AffineMap map = b.getMultiDimIdentityMap(2);
-        Value sum =
-            buildGeneric(b, {{source, map}}, {target, map}, /*reductions=*/0,
-                         [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-                           Value part = convertFloat(b, x[0], compute);
-                           if (weight)
-                             part = arith::MulFOp::create(b, part, weight);
-                           part = arith::SelectOp::create(
-                               b, IndexMath(b, b.getLoc()).materialize(listed.exists),
-                               part, buildFloat(b, compute, 0));
-                           Value old = convertFloat(b, x[1], compute);
-                           return convertFloat(
-                               b, arith::AddFOp::create(b, old, part), element);
-                         });
+        Value sum = buildGeneric(
+            b, {{source, map}}, {target, map}, /*reductions=*/0,
+            [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
+              Value part = convertFloat(b, x[0], compute);
+              if (weight)
+                part = arith::MulFOp::create(b, part, weight);
+              part = arith::SelectOp::create(
+                  b, IndexMath(b, b.getLoc()).materialize(listed.exists), part,
+                  buildFloat(b, compute, 0));
+              Value old = convertFloat(b, x[1], compute);
+              return convertFloat(b, arith::AddFOp::create(b, old, part),
+                                  element);
+            });
         scf::YieldOp::create(b, tensor::InsertSliceOp::create(
                                     b, sum, state[0], place, size, slices)
                                     .getResult());
