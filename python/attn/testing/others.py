@@ -196,7 +196,7 @@ class AppendCase(Case):
     S: int = 2
     D: int = 3
     dtype: str = "f32"
-    at: tuple = None
+    at: tuple = None  # a number for each batch entry, or a tuple of them
     circular: bool = False
     dynamic: bool = False
     index_type: str = "i64"
@@ -215,7 +215,7 @@ class AppendCase(Case):
         result = [self._tensor("cache", self.L), self._tensor("update", self.S)]
         if self.at is not None:
             dynamic = frozenset({0} if self.dynamic else ())
-            result.append(Argument("at", self.index_type, (self.B,), dynamic))
+            result.append(Argument("at", self.index_type, np.shape(self.at), dynamic))
         if self.page:
             dynamic = frozenset({0, 1} if self.dynamic else ())
             shape = (self.B, self.L // self.page)

@@ -311,6 +311,7 @@ class SegmentCase(Case):
     threshold: float = 0.0
     levels: int = 0
     special: bool = False
+    operand: bool = False  # the number of cuts is one
     dtype: str = "f32"
     index_type: str = "i32"
     dynamic: bool = False
@@ -318,18 +319,22 @@ class SegmentCase(Case):
 
     def arguments(self):
         dims = frozenset({0, 1} if self.dynamic else ())
-        return [Argument("logits", self.dtype, (self.B, self.L), dims)]
+        result = [Argument("logits", self.dtype, (self.B, self.L), dims)]
+        return result + ([Argument("cuts", "index")] if self.operand else [])
 
     def results(self):
         dims = frozenset({0} if self.dynamic else ())
-        return [Argument("bounds", self.index_type, (self.B, self.cuts + 2), dims),
+        of_bounds = dims | {1} if self.operand else dims
+        shape = (self.B, max(self.cuts, 0) + 2)
+        return [Argument("bounds", self.index_type, shape, of_bounds),
                 Argument("counts", self.index_type, (self.B,), dims)]
 
     def body(self):
         results = ", ".join(r.type for r in self.results())
-        attributes = (f"{{threshold = {_text(self.threshold)}, distance = {self.distance}, "
-                      f"max_cuts = {self.cuts}}}")
-        return (f"%r0, %r1 = attn.segment %logits {attributes} : "
+        most = "" if self.operand else f", max_cuts = {self.cuts}"
+        attributes = f"{{threshold = {_text(self.threshold)}, distance = {self.distance}{most}}}"
+        operand = "cuts(%cuts) " if self.operand else ""
+        return (f"%r0, %r1 = attn.segment %logits {operand}{attributes} : "
                 f"{self.arguments()[0].type} -> {results}")
 
     def values(self, rng):
@@ -341,10 +346,10 @@ class SegmentCase(Case):
         if self.special:
             logits[:, ::4] = np.nan
             logits[:, 1::5] = np.inf
-        return [logits]
+        return [logits] + ([np.array(self.cuts)] if self.operand else [])
 
     def expected(self, values):
-        found = selection.segment(values[0], self.threshold, self.distance, self.cuts)
+        found = selection.segment(values[0], self.threshold, self.distance, max(self.cuts, 0))
         return [(x, 0) for x in found]
 
 
@@ -474,6 +479,8 @@ def segment_cases():
         yield S(distance=distance, levels=3, dynamic=True)
     for length, cuts in [(0, 2), (1, 2), (2, 5), (40, 0), (5, 9)]:
         yield S(L=length, cuts=cuts, distance=0, dynamic=length != 2, index_type="index")
+    for cuts in (-3, 0, 3, 30):
+        yield S(cuts=cuts, operand=True, dynamic=cuts == 3, levels=4, distance=1)
     yield S(special=True, L=33)
     yield S(threshold=-9.0, cuts=40, distance=0)
 

@@ -322,6 +322,12 @@ def append_cases():
         [(0, 4), (5, -3), (100, 1)], [0, 1, 7], [False, True], [False, True]
     ):
         yield AppendCase(at=at, S=added, circular=circular, dynamic=dynamic, L=9, page=3, seed=added)
+    # A row for each head, and for consecutive ones.
+    for at, extra, dynamic in itertools.product(
+        [((0, 4, 2, -1), (5, 6, 7, 8)), ((3, 1), (9, 0)), ((2,), (4,))],
+        [{}, {"circular": True}, {"page": 3}, {"page": 3, "circular": True}], [False, True],
+    ):
+        yield AppendCase(at=at, G=4, S=3, L=9, dynamic=dynamic, **extra)
     for length, pages in [(0, 2), (6, 0), (0, 0)]:
         yield AppendCase(at=(0, 1), L=length, page=3, P=pages, dynamic=True)
         yield AppendCase(at=(0, 1), L=length, page=3, P=pages, circular=True, index_type="i32")

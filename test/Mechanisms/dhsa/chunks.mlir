@@ -1,5 +1,5 @@
 // DHSA (arXiv:2510.24606), section 3: chunks of the length the text has. The
-// best gaps by a predictor's logits are boundaries; sums over chunks, divided by
+// best gaps by a predictor's logits are boundaries, one for each 8 tokens; sums over chunks, divided by
 // the root of their length, are compared, for all heads together; each block of
 // 16 queries reads 24 tokens, the first 4 and the last 8 among them.
 //
@@ -17,38 +17,41 @@ func.func @main(%q: tensor<1x4x?x16xf32> {attn.name = "q"},
                 %k: tensor<1x2x?x16xf32> {attn.name = "k"},
                 %v: tensor<1x2x?x16xf32> {attn.name = "v"},
                 %logits: tensor<1x?xf32> {attn.name = "logits"})
-    -> (tensor<1x4x?x16xf32> {attn.name = "o"}, tensor<1x10xi64> {attn.name = "bounds"},
+    -> (tensor<1x4x?x16xf32> {attn.name = "o"}, tensor<1x?xi64> {attn.name = "bounds"},
         tensor<1x1x?x24xi32> {attn.name = "chosen"}) {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
   %c2 = arith.constant 2 : index
-  %c10 = arith.constant 10 : index
+  %c8 = arith.constant 8 : index
   %c16 = arith.constant 16 : index
   %zero = arith.constant 0.0 : f32
   %quarter = arith.constant 0.25 : f32
   %half = arith.constant 0.5 : f32
-  %bounds, %chunks = attn.segment %logits {threshold = 0.0, distance = 3, max_cuts = 8}
-    : tensor<1x?xf32> -> tensor<1x10xi64>, tensor<1xi64>
-  %qp = attn.pool sqrt_sum %q {block = 16} : tensor<1x4x?x16xf32> -> tensor<1x4x?x16xf32>
-  %kp = attn.pool sqrt_sum %k bounds(%bounds : tensor<1x10xi64>)
-    : tensor<1x2x?x16xf32> -> tensor<1x2x9x16xf32>
-  %nq = tensor.dim %qp, %c2 : tensor<1x4x?x16xf32>
   %n = tensor.dim %k, %c2 : tensor<1x2x?x16xf32>
+  %cuts = arith.divui %n, %c8 : index
+  %bounds, %chunks = attn.segment %logits cuts(%cuts) {threshold = 0.0, distance = 3}
+    : tensor<1x?xf32> -> tensor<1x?xi64>, tensor<1xi64>
+  %qp = attn.pool sqrt_sum %q {block = 16} : tensor<1x4x?x16xf32> -> tensor<1x4x?x16xf32>
+  %kp = attn.pool sqrt_sum %k bounds(%bounds : tensor<1x?xi64>)
+    : tensor<1x2x?x16xf32> -> tensor<1x2x?x16xf32>
+  %nq = tensor.dim %qp, %c2 : tensor<1x4x?x16xf32>
+  %nc = arith.addi %cuts, %c1 : index
+  %ends = arith.addi %nc, %c1 : index
   %qe = tensor.empty(%nq) : tensor<1x?x16xf32>
   %qz = linalg.fill ins(%zero : f32) outs(%qe : tensor<1x?x16xf32>) -> tensor<1x?x16xf32>
   %qs = linalg.reduce { arith.addf } ins(%qp : tensor<1x4x?x16xf32>) outs(%qz : tensor<1x?x16xf32>)
     dimensions = [1]
-  %ke = tensor.empty() : tensor<1x9x16xf32>
-  %kz = linalg.fill ins(%zero : f32) outs(%ke : tensor<1x9x16xf32>) -> tensor<1x9x16xf32>
-  %ks = linalg.reduce { arith.addf } ins(%kp : tensor<1x2x9x16xf32>) outs(%kz : tensor<1x9x16xf32>)
+  %ke = tensor.empty(%nc) : tensor<1x?x16xf32>
+  %kz = linalg.fill ins(%zero : f32) outs(%ke : tensor<1x?x16xf32>) -> tensor<1x?x16xf32>
+  %ks = linalg.reduce { arith.addf } ins(%kp : tensor<1x2x?x16xf32>) outs(%kz : tensor<1x?x16xf32>)
     dimensions = [1]
-  %se = tensor.empty(%nq) : tensor<1x?x9xf32>
-  %sz = linalg.fill ins(%zero : f32) outs(%se : tensor<1x?x9xf32>) -> tensor<1x?x9xf32>
+  %se = tensor.empty(%nq, %nc) : tensor<1x?x?xf32>
+  %sz = linalg.fill ins(%zero : f32) outs(%se : tensor<1x?x?xf32>) -> tensor<1x?x?xf32>
   %s = linalg.contract
     indexing_maps = [affine_map<(b, i, c, d) -> (b, i, d)>, affine_map<(b, i, c, d) -> (b, c, d)>,
                      affine_map<(b, i, c, d) -> (b, i, c)>]
-    ins(%qs, %ks : tensor<1x?x16xf32>, tensor<1x9x16xf32>) outs(%sz : tensor<1x?x9xf32>)
-    -> tensor<1x?x9xf32>
+    ins(%qs, %ks : tensor<1x?x16xf32>, tensor<1x?x16xf32>) outs(%sz : tensor<1x?x?xf32>)
+    -> tensor<1x?x?xf32>
 
   // Each token has the score of its chunk, of means over heads.
   %te = tensor.empty(%nq, %n) : tensor<1x1x?x?xf32>
@@ -59,14 +62,14 @@ func.func @main(%q: tensor<1x4x?x16xf32> {attn.name = "q"},
   ^bb0(%old: f32):
     %i = linalg.index 2 : index
     %j = linalg.index 3 : index
-    %chunk = scf.for %c = %c1 to %c10 step %c1 iter_args(%last = %c0) -> index {
-      %begin = tensor.extract %bounds[%c0, %c] : tensor<1x10xi64>
+    %chunk = scf.for %c = %c1 to %ends step %c1 iter_args(%last = %c0) -> index {
+      %begin = tensor.extract %bounds[%c0, %c] : tensor<1x?xi64>
       %at = arith.index_cast %begin : i64 to index
       %in = arith.cmpi sle, %at, %j : index
       %next = arith.select %in, %c, %last : index
       scf.yield %next : index
     }
-    %sum = tensor.extract %s[%c0, %i, %chunk] : tensor<1x?x9xf32>
+    %sum = tensor.extract %s[%c0, %i, %chunk] : tensor<1x?x?xf32>
     %mq = arith.mulf %sum, %quarter : f32
     %mk = arith.mulf %mq, %half : f32
     linalg.yield %mk : f32
@@ -98,5 +101,5 @@ func.func @main(%q: tensor<1x4x?x16xf32> {attn.name = "q"},
     : tensor<1x4x?x16xf32>, tensor<1x2x?x16xf32>, tensor<1x2x?x16xf32> -> tensor<1x4x?x16xf32>
   %o = tensor.insert_slice %dense into %sparse[0, 0, %first, 0] [1, 4, %own, 16] [1, 1, 1, 1]
     : tensor<1x4x?x16xf32> into tensor<1x4x?x16xf32>
-  return %o, %bounds, %chosen : tensor<1x4x?x16xf32>, tensor<1x10xi64>, tensor<1x1x?x24xi32>
+  return %o, %bounds, %chosen : tensor<1x4x?x16xf32>, tensor<1x?xi64>, tensor<1x1x?x24xi32>
 }

@@ -58,11 +58,11 @@ def test_choice_among_all_wastes_blocks_of_the_future():
 def test_chunks(length):
     q, k, v = tensors(1, length)
     logits = np.random.default_rng(length).standard_normal((1, length), dtype=np.float32)
-    bounds = oracle.boundaries(logits[0], 0.0, 3, 8)
+    bounds = oracle.boundaries(logits[0], 0.0, 3, length // 8)
     lists = oracle.token_lists(q, k, bounds, 16, 24, 4, 8)
     wanted = oracle.tokens(q, k, v, lists, 16, 16)
     for path, result in mechanisms.run_all(CHUNKS, "main", q=q, k=k, v=v, logits=logits):
-        padded = bounds + [length] * (10 - len(bounds))
+        padded = bounds + [length] * (length // 8 + 2 - len(bounds))
         np.testing.assert_array_equal(result["bounds"][0], padded, path)
         found = as_lists(result["chosen"][0, 0])
         assert [found[(i,)] for i in range(len(lists))] == lists, path

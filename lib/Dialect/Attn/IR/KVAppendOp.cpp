@@ -57,6 +57,12 @@ LogicalResult KVAppendOp::verify() {
                          "there are ")
              << at.getDimSize(0) << " indices and the batch size is "
              << update.getDimSize(0);
+    int64_t own = at.getRank() == 2 ? at.getDimSize(1) : 1;
+    int64_t heads = cache.getDimSize(1);
+    if (known(own) && known(heads) && (own == 0 || heads % own != 0))
+      return emitOpError("expects dimension 1 of 'at' to divide the ")
+             << heads << " heads of 'cache', but it is " << own
+             << "; give one row for each head, or for consecutive heads";
     if (known(length) && known(total) && length != total)
       return emitOpError("expects a result of the cache's length ")
              << length << " when 'at' is given, but its dimension 2 is "

@@ -130,3 +130,12 @@ func.func @one_list_for_all_rows(%q: tensor<2x4x70x8xf32>, %i: tensor<2x4x2x3xi6
     : tensor<2x4x70x8xf32>, tensor<2x4x70x8xf32>, tensor<2x4x70x8xf32> -> tensor<2x4x70x8xf32>
   return
 }
+
+// -----
+
+func.func @append_to_other_heads(%c: tensor<2x4x16x8xf32>, %u: tensor<2x4x1x8xf32>, %at: tensor<2x3xi64>) {
+  // expected-error @below {{'attn.kv_append' op expects dimension 1 of 'at' to divide the 4 heads of 'cache', but it is 3; give one row for each head, or for consecutive heads}}
+  %r = attn.kv_append %c, %u at(%at : tensor<2x3xi64>)
+    : tensor<2x4x16x8xf32>, tensor<2x4x1x8xf32> -> tensor<2x4x16x8xf32>
+  return
+}

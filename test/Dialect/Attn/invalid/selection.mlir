@@ -120,6 +120,30 @@ func.func @cuts(%x: tensor<1x9xf32>) {
 
 // -----
 
+func.func @two_numbers_of_cuts(%x: tensor<1x9xf32>, %n: index) {
+  // expected-error @below {{'attn.segment' op expects either 'max_cuts' or an operand 'cuts', but there are both}}
+  %0:2 = attn.segment %x cuts(%n) {threshold = 0.0, distance = 1, max_cuts = 4} : tensor<1x9xf32> -> tensor<1x6xi32>, tensor<1xi32>
+  return
+}
+
+// -----
+
+func.func @no_number_of_cuts(%x: tensor<1x9xf32>) {
+  // expected-error @below {{'attn.segment' op expects either 'max_cuts' or an operand 'cuts', but there are none}}
+  %0:2 = attn.segment %x {threshold = 0.0, distance = 1} : tensor<1x9xf32> -> tensor<1x6xi32>, tensor<1xi32>
+  return
+}
+
+// -----
+
+func.func @static_bounds(%x: tensor<1x9xf32>, %n: index) {
+  // expected-error @below {{'attn.segment' op expects dimension 1 of 'bounds' to be dynamic with 'cuts', but it is 6; cast the result}}
+  %0:2 = attn.segment %x cuts(%n) {threshold = 0.0, distance = 1} : tensor<1x9xf32> -> tensor<1x6xi32>, tensor<1xi32>
+  return
+}
+
+// -----
+
 func.func @gathered(%x: tensor<1x4x9x4xf32>, %r: tensor<1x3x2xi32>) {
   // expected-error @below {{'attn.gather_rows' op expects dimension 1 of 'rows' to be 1 or equal to dimension 1 of 'input', but they are 3 and 4}}
   %0 = attn.gather_rows %x, %r : tensor<1x4x9x4xf32>, tensor<1x3x2xi32> -> tensor<1x4x2x4xf32>

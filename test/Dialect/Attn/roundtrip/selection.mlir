@@ -41,6 +41,7 @@ func.func @routing(%x: tensor<1x?x32xf32>, %w: tensor<6x32xf32>,
 // CHECK-LABEL: func.func @parts
 //       CHECK:   attn.pool mean %{{.*}} {block = 64 : i64} : tensor<1x8x130x16xf32> -> tensor<1x8x3x16xf32>
 //       CHECK:   attn.segment %{{.*}} {distance = 8 : i64, max_cuts = 6 : i64, threshold = 0.000000e+00 : f64}
+//       CHECK:   attn.segment %{{.*}} cuts(%{{.*}}) {distance = 8 : i64, threshold = 0.000000e+00 : f64} : tensor<1x130xf32> -> tensor<1x?xi32>, tensor<1xi32>
 //       CHECK:   attn.pool sqrt_sum %{{.*}} bounds(%{{.*}} : tensor<1x8xi32>) lengths(%{{.*}} : index)
 //       CHECK:   attn.gather_rows %{{.*}}, %{{.*}} : tensor<1x8x130x16xf32>, tensor<1x1x5xi32> -> tensor<1x8x5x16xf32>
 func.func @parts(%k: tensor<1x8x130x16xf32>, %l: tensor<1x130xf32>,
@@ -48,6 +49,8 @@ func.func @parts(%k: tensor<1x8x130x16xf32>, %l: tensor<1x130xf32>,
   %0 = attn.pool mean %k {block = 64} : tensor<1x8x130x16xf32> -> tensor<1x8x3x16xf32>
   %b:2 = attn.segment %l {threshold = 0.0, distance = 8, max_cuts = 6}
     : tensor<1x130xf32> -> tensor<1x8xi32>, tensor<1xi32>
+  %c:2 = attn.segment %l cuts(%n) {threshold = 0.0, distance = 8}
+    : tensor<1x130xf32> -> tensor<1x?xi32>, tensor<1xi32>
   %1 = attn.pool sqrt_sum %k bounds(%b#0 : tensor<1x8xi32>) lengths(%n : index)
     : tensor<1x8x130x16xf32> -> tensor<1x8x7x16xf32>
   %2 = attn.gather_rows %k, %r

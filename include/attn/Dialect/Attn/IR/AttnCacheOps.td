@@ -66,7 +66,7 @@ def Attn_KVAppendOp : Attn_Op<"kv_append", [
     |----------|-------------------|
     | `cache`  | `[B, Hkv, L, D]`  |
     | `update` | `[B, Hkv, S, D]`  |
-    | `at`     | `[B]`             |
+    | `at`     | `[B]`, or `[B, Hl]`: consecutive heads share a row, `Hl` divides `Hkv` |
     | `page_table` | `[B, NP]`, makes `cache` `[P, Hkv, page_size, D]` |
     | `result` | `[B, Hkv, L + S, D]`, or the shape of `cache` with `at` |
 
@@ -80,7 +80,7 @@ def Attn_KVAppendOp : Attn_Op<"kv_append", [
     ```
   }];
   let arguments = (ins Attn_FloatTensor4D:$cache, Attn_FloatTensor4D:$update,
-                       Optional<Attn_IndexTensor1D>:$at,
+                       Optional<Attn_IndexTensor1DOr2D>:$at,
                        Optional<Attn_IndexTensor2D>:$page_table,
                        DefaultValuedAttr<Attn_CacheModeAttr,
                            "::mlir::attn::CacheMode::Linear">:$mode);

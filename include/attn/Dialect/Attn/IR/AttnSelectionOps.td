@@ -267,16 +267,18 @@ def Attn_SegmentOp : Attn_SelectionOp<"segment"> {
     Cuts each sequence behind its best gaps. Gap `t` lies behind token `t`; its
     logit counts when above `threshold`. Gaps are taken by falling logit, of
     equal ones the first, each only if it is more than `distance` away from all
-    taken before, until there are `max_cuts`. `bounds` holds 0, the cuts (gap +
-    1) in rising order, and `L` from there to its end, so that it has
-    `max_cuts + 2` entries and chunks past the last are empty; `counts` is the
-    number of chunks. A cut behind the last token makes no chunk. NaN never
-    counts.
+    taken before, until there are `max_cuts`, or as many as the operand `cuts`
+    says where their number grows with the text. `bounds` holds 0, the cuts
+    (gap + 1) in rising order, and `L` from there to its end: two entries more
+    than there may be cuts, so that chunks past the last are empty. `counts` is
+    the number of chunks. A cut behind the last token makes no chunk. NaN never
+    counts. A negative `cuts` is 0.
 
     | Name     | Shape               |
     |----------|---------------------|
     | `logits` | `[B, L]`            |
-    | `bounds` | `[B, max_cuts + 2]` |
+    | `cuts`   | index               |
+    | `bounds` | `[B, max_cuts + 2]`, dimension 1 dynamic with `cuts` |
     | `counts` | `[B]`               |
 
     Source: arXiv:2510.24606, section 3.1.
@@ -286,13 +288,22 @@ def Attn_SegmentOp : Attn_SelectionOp<"segment"> {
     %bounds, %counts = attn.segment %logits
       {threshold = 0.0, distance = 8, max_cuts = 62}
       : tensor<1x?xf32> -> tensor<1x64xi32>, tensor<1xi32>
+    %more, %chunks = attn.segment %logits cuts(%share)
+      {threshold = 0.0, distance = 8}
+      : tensor<1x?xf32> -> tensor<1x?xi32>, tensor<1xi32>
     ```
   }];
-  let arguments = (ins Attn_FloatTensor2D:$logits, F64Attr:$threshold,
-                       I64Attr:$distance, I64Attr:$max_cuts);
+  let arguments = (ins Attn_FloatTensor2D:$logits, Optional<Index>:$cuts,
+                       F64Attr:$threshold, I64Attr:$distance,
+                       OptionalAttr<I64Attr>:$max_cuts);
   let results = (outs Attn_IndexTensor2D:$bounds, Attn_IndexTensor1D:$counts);
   let assemblyFormat = [{
-    $logits attr-dict `:` type($logits) `->` type($bounds) `,` type($counts)
+    $logits (`cuts` `(` $cuts^ `)`)? attr-dict `:` type($logits) `->`
+    type($bounds) `,` type($counts)
+  }];
+  let extraClassDeclaration = [{
+    /// Size of dimension 1 of `bounds`.
+    ::mlir::OpFoldResult getNumBounds(::mlir::OpBuilder &builder);
   }];
 }
 

@@ -64,22 +64,42 @@ LogicalResult SegmentOp::verify() {
       failed(checkEqual(op, counts, 0, logits, 0)) ||
       failed(checkElement(op, counts, bounds)) ||
       failed(checkAtLeast(op, "distance", getDistance(), 0)) ||
-      failed(checkAtLeast(op, "max_cuts", getMaxCuts(), 0)))
+      failed(checkAtLeast(op, "max_cuts", getMaxCuts().value_or(0), 0)))
     return failure();
-  if (bounds.type.isDynamicDim(1))
-    return emitOpError("expects 'bounds' to have a static dimension 1 of ")
-           << getMaxCuts() + 2 << ", but it is dynamic";
   if (std::isnan(getThreshold().convertToDouble()))
     return emitOpError("expects 'threshold' to be a number, but it is NaN");
-  return checkSize(op, bounds, 1, getMaxCuts() + 2, "'max_cuts' and both ends");
+  if (!getCuts() == !getMaxCuts())
+    return emitOpError("expects either 'max_cuts' or an operand 'cuts', but "
+                       "there are ")
+           << (getCuts() ? "both" : "none");
+  bool isDynamic = bounds.type.isDynamicDim(1);
+  if (getCuts()) {
+    if (isDynamic)
+      return success();
+    return emitOpError("expects dimension 1 of 'bounds' to be dynamic with "
+                       "'cuts', but it is ")
+           << bounds.type.getDimSize(1) << "; cast the result";
+  }
+  if (isDynamic)
+    return emitOpError("expects 'bounds' to have a static dimension 1 of ")
+           << *getMaxCuts() + 2 << ", but it is dynamic";
+  return checkSize(op, bounds, 1, *getMaxCuts() + 2,
+                   "'max_cuts' and both ends");
+}
+
+OpFoldResult SegmentOp::getNumBounds(OpBuilder &builder) {
+  IndexMath math(builder, getLoc());
+  OpFoldResult cuts = getCuts()
+                          ? math.max(getCuts(), math.constant(0))
+                          : math.constant(static_cast<int64_t>(*getMaxCuts()));
+  return math.add(cuts, math.constant(2));
 }
 
 LogicalResult
 SegmentOp::reifyResultShapes(OpBuilder &builder,
                              ReifiedRankedShapedTypeDims &reifiedShapes) {
   OpFoldResult batch = tensor::getMixedSize(builder, getLoc(), getLogits(), 0);
-  reifiedShapes = {{batch, builder.getIndexAttr(int64_t(getMaxCuts()) + 2)},
-                   {batch}};
+  reifiedShapes = {{batch, getNumBounds(builder)}, {batch}};
   return success();
 }
 

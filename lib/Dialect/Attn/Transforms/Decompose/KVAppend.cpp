@@ -82,44 +82,91 @@ Value buildLonger(ImplicitLocOpBuilder &b, KVAppendOp op) {
                                        updateSizes, strides);
 }
 
-/// The cache with rows replaced, batch entry by batch entry.
+/// Heads of a batch entry that take their rows to the same places.
+struct Heads {
+  OpFoldResult entry, first, count;
+};
+
+/// The row at which the first row of the update goes.
+OpFoldResult startOf(ImplicitLocOpBuilder &b, KVAppendOp op,
+                     const Heads &heads) {
+  IndexMath math(b, b.getLoc());
+  if (cast<RankedTensorType>(op.getAt().getType()).getRank() == 2)
+    return readOfHead(b, b.getLoc(), op.getAt(), heads.entry, heads.first,
+                      tensor::getMixedSize(b, b.getLoc(), op.getCache(), 1),
+                      {});
+  return convertToIndex(
+      b, tensor::ExtractOp::create(b, op.getAt(),
+                                   ValueRange{math.materialize(heads.entry)}));
+}
+
+/// `cache` after `body` for all batch entries, one after the other, or for
+/// each of their heads if these have places of their own.
+Value forAllHeads(
+    ImplicitLocOpBuilder &b, KVAppendOp op, OpFoldResult entries,
+    llvm::function_ref<Value(ImplicitLocOpBuilder &, const Heads &, Value)>
+        body) {
+  IndexMath math(b, b.getLoc());
+  OpFoldResult all = tensor::getMixedSize(b, b.getLoc(), op.getUpdate(), 1);
+  bool together = cast<RankedTensorType>(op.getAt().getType()).getRank() == 1;
+  Value zero = math.materialize(math.constant(0));
+  Value one = math.materialize(math.constant(1));
+  auto loop = scf::ForOp::create(
+      b, zero, math.materialize(entries), one, ValueRange{op.getCache()},
+      [&](OpBuilder &outer, Location loc, Value entry, ValueRange caches) {
+        ImplicitLocOpBuilder b(loc, outer);
+        if (together) {
+          Heads heads{entry, math.constant(0), all};
+          scf::YieldOp::create(b, body(b, heads, caches.front()));
+          return;
+        }
+        auto ofHeads = scf::ForOp::create(
+            b, zero, IndexMath(b, loc).materialize(all), one, caches,
+            [&](OpBuilder &inner, Location loc, Value head, ValueRange caches) {
+              ImplicitLocOpBuilder b(loc, inner);
+              Heads heads{entry, head, math.constant(1)};
+              scf::YieldOp::create(b, body(b, heads, caches.front()));
+            });
+        scf::YieldOp::create(b, ofHeads.getResults());
+      });
+  return loop.getResult(0);
+}
+
+/// `cache` with rows of an update in the place of its own.
+Value copyRows(ImplicitLocOpBuilder &b, KVAppendOp op, const Heads &heads,
+               const RowCopy &copy, OpFoldResult targetEntry, Value cache) {
+  IndexMath math(b, b.getLoc());
+  OpFoldResult zero = math.constant(0), one = math.constant(1);
+  SmallVector<OpFoldResult> strides(4, one);
+  SmallVector<OpFoldResult> from = {heads.entry, heads.first, copy.source,
+                                    zero};
+  SmallVector<OpFoldResult> to = {targetEntry, heads.first, copy.target, zero};
+  SmallVector<OpFoldResult> sizes = {
+      one, heads.count, copy.count,
+      tensor::getMixedSize(b, b.getLoc(), op.getUpdate(), 3)};
+  Value rows =
+      tensor::ExtractSliceOp::create(b, op.getUpdate(), from, sizes, strides);
+  return tensor::InsertSliceOp::create(b, rows, cache, to, sizes, strides);
+}
+
+/// The cache with rows replaced.
 Value buildReplaced(ImplicitLocOpBuilder &b, KVAppendOp op) {
   if (isKnownEmpty(op.getUpdate()) || isKnownEmpty(op.getCache()))
     return op.getCache();
   Location loc = op.getLoc();
-  IndexMath math(b, loc);
-  SmallVector<OpFoldResult> sizes =
-      tensor::getMixedSizes(b, loc, op.getUpdate());
-  OpFoldResult batch = sizes[0], added = sizes[2];
+  OpFoldResult added = tensor::getMixedSize(b, loc, op.getUpdate(), 2);
   OpFoldResult length = tensor::getMixedSize(b, loc, op.getCache(), 2);
-  auto loop = scf::ForOp::create(
-      b, math.materialize(math.constant(0)), math.materialize(batch),
-      math.materialize(math.constant(1)), ValueRange{op.getCache()},
-      [&](OpBuilder &nested, Location loc, Value entry, ValueRange caches) {
-        ImplicitLocOpBuilder b(loc, nested);
-        IndexMath math(b, loc);
-        Value at = convertToIndex(
-            b, tensor::ExtractOp::create(b, op.getAt(), ValueRange{entry}));
+  return forAllHeads(
+      b, op, tensor::getMixedSize(b, loc, op.getUpdate(), 0),
+      [&](ImplicitLocOpBuilder &b, const Heads &heads, Value cache) {
+        OpFoldResult at = startOf(b, op, heads);
         SmallVector<RowCopy> copies = op.getMode() == CacheMode::Circular
                                           ? circularCopies(b, at, added, length)
                                           : linearCopies(b, at, added, length);
-        Value cache = caches.front();
-        SmallVector<OpFoldResult> strides(4, math.constant(1));
-        sizes[0] = math.constant(1);
-        for (const RowCopy &copy : copies) {
-          SmallVector<OpFoldResult> source = {entry, math.constant(0),
-                                              copy.source, math.constant(0)};
-          SmallVector<OpFoldResult> target = source;
-          target[2] = copy.target;
-          sizes[2] = copy.count;
-          Value rows = tensor::ExtractSliceOp::create(b, op.getUpdate(), source,
-                                                      sizes, strides);
-          cache = tensor::InsertSliceOp::create(b, rows, cache, target, sizes,
-                                                strides);
-        }
-        scf::YieldOp::create(b, cache);
+        for (const RowCopy &copy : copies)
+          cache = copyRows(b, op, heads, copy, heads.entry, cache);
+        return cache;
       });
-  return loop.getResult(0);
 }
 
 /// The pool with rows replaced one by one, each in its page.
@@ -136,57 +183,45 @@ Value buildInPages(ImplicitLocOpBuilder &b, KVAppendOp op) {
       cast<RankedTensorType>(op.getCache().getType()).getDimSize(2);
   OpFoldResult numbers = tensor::getMixedSize(b, loc, op.getPageTable(), 1);
   OpFoldResult length = math.mul(numbers, math.constant(pageSize));
-  Value zero = math.materialize(math.constant(0));
-  Value one = math.materialize(math.constant(1));
+  OpFoldResult zero = math.constant(0), one = math.constant(1);
+  Value first = math.materialize(zero), step = math.materialize(one);
+  Value added = math.materialize(sizes[2]);
   // Without a page there is no place to write to, and no number to read.
-  OpFoldResult any = math.logicalAnd(
-      math.compare(arith::CmpIPredicate::sgt, pages, math.constant(0)),
-      math.compare(arith::CmpIPredicate::sgt, numbers, math.constant(0)));
-  OpFoldResult entries = math.select(any, sizes[0], math.constant(0));
-  auto copyRow = [&](ImplicitLocOpBuilder &b, Value entry, Value source,
+  OpFoldResult any =
+      math.logicalAnd(math.compare(arith::CmpIPredicate::sgt, pages, zero),
+                      math.compare(arith::CmpIPredicate::sgt, numbers, zero));
+  auto copyRow = [&](ImplicitLocOpBuilder &b, const Heads &heads, Value source,
                      Value pool) -> Value {
     IndexMath math(b, b.getLoc());
-    OpFoldResult row = convertToIndex(
-        b, tensor::ExtractOp::create(b, op.getAt(), ValueRange{entry}));
-    row = math.add(row, source);
+    OpFoldResult row = math.add(startOf(b, op, heads), source);
     OpFoldResult fits = math.boolean(true);
     if (op.getMode() == CacheMode::Circular) {
-      row = floorMod(b, row, math.max(length, math.constant(1)));
+      row = floorMod(b, row, math.max(length, one));
     } else {
-      fits = math.logicalAnd(
-          math.compare(arith::CmpIPredicate::sge, row, math.constant(0)),
-          math.compare(arith::CmpIPredicate::slt, row, length));
-      row = math.max(math.constant(0),
-                     math.min(row, math.sub(length, math.constant(1))));
+      fits =
+          math.logicalAnd(math.compare(arith::CmpIPredicate::sge, row, zero),
+                          math.compare(arith::CmpIPredicate::slt, row, length));
+      row = math.max(zero, math.min(row, math.sub(length, one)));
     }
-    Page page = readPage(b, b.getLoc(), op.getPageTable(), entry,
+    Page page = readPage(b, b.getLoc(), op.getPageTable(), heads.entry,
                          math.floorDiv(row, pageSize), pages);
     // A row without a place is one of no rows.
-    OpFoldResult count = math.select(math.logicalAnd(fits, page.exists),
-                                     math.constant(1), math.constant(0));
-    SmallVector<OpFoldResult> strides(4, math.constant(1));
-    SmallVector<OpFoldResult> from = {entry, math.constant(0), source,
-                                      math.constant(0)};
-    SmallVector<OpFoldResult> to = {page.place, math.constant(0),
-                                    math.mod(row, pageSize), math.constant(0)};
-    SmallVector<OpFoldResult> extent = {math.constant(1), sizes[1], count,
-                                        sizes[3]};
-    Value rows = tensor::ExtractSliceOp::create(b, op.getUpdate(), from, extent,
-                                                strides);
-    return tensor::InsertSliceOp::create(b, rows, pool, to, extent, strides);
+    OpFoldResult count =
+        math.select(math.logicalAnd(fits, page.exists), one, zero);
+    return copyRows(b, op, heads, {source, math.mod(row, pageSize), count},
+                    page.place, pool);
   };
-  auto loop = scf::ForOp::create(
-      b, zero, math.materialize(entries), one, ValueRange{op.getCache()},
-      [&](OpBuilder &outer, Location loc, Value entry, ValueRange pools) {
+  return forAllHeads(
+      b, op, math.select(any, sizes[0], zero),
+      [&](ImplicitLocOpBuilder &b, const Heads &heads, Value pool) {
         auto rows = scf::ForOp::create(
-            outer, loc, zero, math.materialize(sizes[2]), one, pools,
+            b, first, added, step, pool,
             [&](OpBuilder &inner, Location loc, Value row, ValueRange pools) {
               ImplicitLocOpBuilder b(loc, inner);
-              scf::YieldOp::create(b, copyRow(b, entry, row, pools.front()));
+              scf::YieldOp::create(b, copyRow(b, heads, row, pools.front()));
             });
-        scf::YieldOp::create(outer, loc, rows.getResults());
+        return rows.getResult(0);
       });
-  return loop.getResult(0);
 }
 
 } // namespace

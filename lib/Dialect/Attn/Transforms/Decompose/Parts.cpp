@@ -227,9 +227,9 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, SegmentOp op) {
       });
   Value taken =
       linalg::FillOp::create(b, zero, buildEmpty(b, sizes, index)).getResult(0);
-  auto cuts = scf::ForOp::create(
-      b, zero, arith::ConstantIndexOp::create(b, op.getMaxCuts()), one,
-      ValueRange{open, taken});
+  OpFoldResult numBounds = op.getNumBounds(b);
+  Value most = math.materialize(math.sub(numBounds, math.constant(2)));
+  auto cuts = scf::ForOp::create(b, zero, most, one, ValueRange{open, taken});
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(cuts.getBody());
   open = cuts.getRegionIterArg(0);
@@ -285,11 +285,8 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, SegmentOp op) {
   Type boundType =
       cast<RankedTensorType>(op.getBounds().getType()).getElementType();
   Value bounds =
-      linalg::FillOp::create(
-          b, convertFromIndex(b, length, boundType),
-          buildEmpty(b,
-                     {sizes[0], b.getIndexAttr(int64_t(op.getMaxCuts()) + 2)},
-                     boundType))
+      linalg::FillOp::create(b, convertFromIndex(b, length, boundType),
+                             buildEmpty(b, {sizes[0], numBounds}, boundType))
           .getResult(0);
   Value counts = buildEmpty(b, {sizes[0]}, boundType);
   auto batches = scf::ForOp::create(b, zero, math.materialize(sizes[0]), one,
