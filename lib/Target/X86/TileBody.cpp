@@ -51,6 +51,26 @@ std::optional<int64_t> TileBody::slope(Value x) {
   return std::nullopt;
 }
 
+bool TileBody::runsToLimit(Value x) {
+  if (slope(x) == 1)
+    return true;
+  Operation *inner = x.getDefiningOp();
+  if (!inner || inner->getBlock() != op.getBody())
+    return false;
+  Value lhs, rhs;
+  if (isa<arith::AddIOp, arith::SubIOp, arith::MinSIOp>(inner)) {
+    lhs = inner->getOperand(0);
+    rhs = inner->getOperand(1);
+  } else {
+    return false;
+  }
+  if (!isa<arith::SubIOp>(inner) && dependsOnColumn(rhs))
+    std::swap(lhs, rhs);
+  if (isa<arith::MinSIOp>(inner) && dependsOnColumn(rhs))
+    return runsToLimit(lhs) && runsToLimit(rhs);
+  return runsToLimit(lhs) && !dependsOnColumn(rhs);
+}
+
 Value TileBody::evaluateAt(Value x, int64_t column) {
   Operation *inner = x.getDefiningOp();
   if (!inner || inner->getBlock() != op.getBody())
@@ -306,30 +326,24 @@ Value TileBody::evaluateLoad(
       at.push_back(evaluateAt(last, first));
       return toWide(loadContiguous(load, at, {}, count));
     }
-    // min(column + x, limit): columns past the limit all read its element.
-    auto clamp = last.getDefiningOp<arith::MinSIOp>();
-    if (clamp) {
-      Value running = clamp.getLhs(), limit = clamp.getRhs();
-      if (dependsOnColumn(limit))
-        std::swap(running, limit);
-      if (!dependsOnColumn(limit) && slope(running) == 1) {
-        Value begin = evaluateAt(running, first);
-        Value end = evaluateAt(limit, first);
-        Value left = arith::AddIOp::create(
-            b, arith::SubIOp::create(b, end, begin), indexConstant(b, 1));
-        Value inside = prefixMask(b, lanes, left);
-        Value mask = inside;
-        if (count < lanes)
-          mask = arith::AndIOp::create(b, mask, prefixMask(b, lanes, count));
-        SmallVector<Value> atEnd = at;
-        at.push_back(begin);
-        atEnd.push_back(end);
-        Value loaded = loadContiguous(load, at, mask, count);
-        Value edge = memref::LoadOp::create(b, buffer, atEnd);
-        edge = vector::BroadcastOp::create(b, VectorType::get({lanes}, element),
-                                           edge);
-        return toWide(arith::SelectOp::create(b, inside, loaded, edge));
-      }
+    // Such as min(column + x, limit): past the limit all read its element.
+    if (runsToLimit(last)) {
+      Value begin = evaluateAt(last, first);
+      Value end = evaluateAt(last, first + count - 1);
+      Value left = arith::AddIOp::create(
+          b, arith::SubIOp::create(b, end, begin), indexConstant(b, 1));
+      Value inside = prefixMask(b, lanes, left);
+      Value mask = inside;
+      if (count < lanes)
+        mask = arith::AndIOp::create(b, mask, prefixMask(b, lanes, count));
+      SmallVector<Value> atEnd = at;
+      at.push_back(begin);
+      atEnd.push_back(end);
+      Value loaded = loadContiguous(load, at, mask, count);
+      Value edge = memref::LoadOp::create(b, buffer, atEnd);
+      edge = vector::BroadcastOp::create(b, VectorType::get({lanes}, element),
+                                         edge);
+      return toWide(arith::SelectOp::create(b, inside, loaded, edge));
     }
   }
   // Element by element.

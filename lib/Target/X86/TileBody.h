@@ -50,6 +50,8 @@ private:
   bool dependsOnColumn(Value x);
   /// d x / d column, if it is the same everywhere.
   std::optional<int64_t> slope(Value x);
+  /// Whether `x` grows with the column, by one at a time, until it stays.
+  bool runsToLimit(Value x);
   Value scalarOf(Value x, llvm::function_ref<Value(BlockArgument)> argument);
   Value evaluateLoad(memref::LoadOp load, int64_t chunk,
                      llvm::function_ref<Value(BlockArgument)> argument);

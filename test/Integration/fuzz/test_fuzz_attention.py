@@ -25,6 +25,7 @@ BUILD = Path(os.environ.get("ATTN_BUILD_DIR", ROOT / "build"))
 os.environ.setdefault("ATTN_LIB_DIR", str(BUILD / "lib"))
 
 import attn  # noqa: E402
+from attn.testing import scores  # noqa: E402
 from attn.testing.attention import AttentionCase  # noqa: E402
 from attn.testing.cases import Argument  # noqa: E402
 from attn.testing.dtypes import ROUNDOFF, STORAGE, encode  # noqa: E402
@@ -339,6 +340,10 @@ def random_case(seed):
     moderate = case.spread <= 1 and case.scale is None and case.bias is None
     if case.special is None and moderate and maybe(0.3):
         case = replace(case, special="nan_some")
+    if maybe(0.25) and case.special != "nan_some":
+        # What becomes of hidden pairs depends on the mask there.
+        kinds = sorted(scores.KINDS.keys() - {"nan_future"})
+        case = replace(case, score=rng.choice(kinds))
     return case
 
 

@@ -85,33 +85,36 @@ func.func @main(%q: tensor<1x2x1x16xf32> {attn.name = "q"},
   %m = tensor.dim %keys, %c2 : tensor<1x2x?x16xf32>
   %c1 = arith.constant 1 : index
   %past = arith.subi %m, %c1 : index
-  // What the distance adds: q . E[P + j - i] + be[P + j - i], all divided by 4.
+  // A product of each row with the vectors of the distances -m + 1 to 0, and
+  // their numbers, divided by 4 like the scores.
+  %one = arith.constant 1 : index
+  %before = arith.subi %middle, %m : index
+  %first = arith.addi %before, %one : index
+  %es = tensor.extract_slice %e[%first, 0, 0] [%m, 2, 16] [1, 1, 1]
+    : tensor<400x2x16xf32> to tensor<?x2x16xf32>
+  %bes = tensor.extract_slice %be[%first, 0] [%m, 2] [1, 1]
+    : tensor<400x2xf32> to tensor<?x2xf32>
   %re = tensor.empty(%m) : tensor<1x2x1x?xf32>
-  %relative = linalg.generic {
-      indexing_maps = [affine_map<(b, h, i, j) -> (b, h, i, j)>],
+  %rb = linalg.generic {
+      indexing_maps = [affine_map<(b, h, i, r) -> (r, h)>, affine_map<(b, h, i, r) -> (b, h, i, r)>],
       iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
-      outs(%re : tensor<1x2x1x?xf32>) {
-  ^bb0(%old: f32):
-    %h = linalg.index 1 : index
-    %i = linalg.index 2 : index
-    %j = linalg.index 3 : index
-    %c1_0 = arith.constant 1 : index
-    %c16 = arith.constant 16 : index
-    %apart = arith.subi %j, %past : index
-    // Keys of the future are masked.
-    %seen = arith.minsi %apart, %c0 : index
-    %at = arith.addi %seen, %middle : index
-    %first = tensor.extract %be[%at, %h] : tensor<400x2xf32>
-    %sum = scf.for %d = %c0 to %c16 step %c1_0 iter_args(%part = %first) -> f32 {
-      %x = tensor.extract %qc[%c0, %h, %i, %d] : tensor<1x2x1x16xf32>
-      %y = tensor.extract %e[%at, %h, %d] : tensor<400x2x16xf32>
-      %xy = arith.mulf %x, %y : f32
-      %next = arith.addf %part, %xy : f32
-      scf.yield %next : f32
-    }
-    %scaled = arith.mulf %sum, %scale : f32
-    linalg.yield %scaled : f32
+      ins(%bes : tensor<?x2xf32>) outs(%re : tensor<1x2x1x?xf32>) {
+  ^bb0(%x: f32, %old: f32):
+    linalg.yield %x : f32
   } -> tensor<1x2x1x?xf32>
+  %relative = linalg.generic {
+      indexing_maps = [affine_map<(b, h, i, r, d) -> (b, h, i, d)>,
+                       affine_map<(b, h, i, r, d) -> (r, h, d)>,
+                       affine_map<(b, h, i, r, d) -> (b, h, i, r)>],
+      iterator_types = ["parallel", "parallel", "parallel", "parallel", "reduction"]}
+      ins(%qc, %es : tensor<1x2x1x16xf32>, tensor<?x2x16xf32>)
+      outs(%rb : tensor<1x2x1x?xf32>) {
+  ^bb0(%x: f32, %y: f32, %sum: f32):
+    %xy = arith.mulf %x, %y : f32
+    %more = arith.addf %sum, %xy : f32
+    linalg.yield %more : f32
+  } -> tensor<1x2x1x?xf32>
+  %last = arith.subi %m, %one : index
   %qu = linalg.generic {
       indexing_maps = [affine_map<(b, h, t, d) -> (b, h, t, d)>, affine_map<(b, h, t, d) -> (h, d)>,
                        affine_map<(b, h, t, d) -> (b, h, t, d)>],
@@ -122,7 +125,17 @@ func.func @main(%q: tensor<1x2x1x16xf32> {attn.name = "q"},
     %z = arith.addf %x, %y : f32
     linalg.yield %z : f32
   } -> tensor<1x2x1x16xf32>
-  %o = attn.attention %qu, %keys, %values bias(%relative : tensor<1x2x1x?xf32>)
+  %o = attn.attention %qu, %keys, %values query_offset(%past : index)
+    score(%s: f32, %b: index, %h: index, %row: index, %position: index, %key: index) {
+      %apart = arith.subi %key, %position : index
+      %place = arith.addi %apart, %last : index
+      // Keys of the future are masked.
+      %at = arith.minsi %place, %last : index
+      %x = tensor.extract %relative[%b, %h, %row, %at] : tensor<1x2x1x?xf32>
+      %scaled = arith.mulf %x, %scale : f32
+      %t = arith.addf %s, %scaled : f32
+      attn.yield %t : f32
+    }
     : tensor<1x2x1x16xf32>, tensor<1x2x?x16xf32>, tensor<1x2x?x16xf32> -> tensor<1x2x1x16xf32>
   return %o, %keys, %values, %q_next, %k_next, %v_next
     : tensor<1x2x1x16xf32>, tensor<1x2x?x16xf32>, tensor<1x2x?x16xf32>,

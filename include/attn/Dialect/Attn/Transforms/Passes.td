@@ -130,6 +130,10 @@ def AttnRaisePass : Pass<"attn-raise", "::mlir::func::FuncOp"> {
     An `attn.attention` that is there already gets the same treatment of its
     mask tensors.
 
+    A bias that is computed from the distance of key and row alone (ALiBi,
+    buckets of distances) becomes one number for each head and distance and a
+    score region that reads it: no tensor of all pairs is left.
+
     A finite fill such as -10000 does not remove keys from a row that keeps
     none. Such rows keep the program's meaning: through the boolean mask and a
     bias, or, under a causal or window mask, by an `scf.if` behind the

@@ -129,6 +129,21 @@ Value Emitter::scalarOf(const Expr *expr, OpBuilder &b,
     break;
   }
   case ExprKind::Operation: {
+    if (expr->value) {
+      // Indices are computed where the program may not have: they stay inside.
+      auto type = cast<RankedTensorType>(expr->value.getType());
+      SmallVector<Value> indices;
+      for (auto [dim, operand] : llvm::enumerate(expr->operands)) {
+        Value index = scalarOf(operand, b, axisValue, done);
+        Value last =
+            arith::ConstantIndexOp::create(b, loc, type.getDimSize(dim) - 1);
+        Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+        index = arith::MaxSIOp::create(b, loc, index, zero);
+        indices.push_back(arith::MinSIOp::create(b, loc, index, last));
+      }
+      result = tensor::ExtractOp::create(b, loc, expr->value, indices);
+      break;
+    }
     OperationState state(loc, *expr->name);
     for (const Expr *operand : expr->operands)
       state.addOperands(scalarOf(operand, b, axisValue, done));

@@ -42,10 +42,12 @@ public:
   /// The axes in `mask`, ascending.
   static SmallVector<unsigned> axesIn(unsigned mask);
 
-private:
+  /// Code for `expr` at values of the axes; `done` has what is known already.
   Value scalarOf(const Expr *expr, OpBuilder &b,
                  llvm::function_ref<Value(unsigned)> axisValue,
                  llvm::DenseMap<const Expr *, Value> &done);
+
+private:
   Value emptyOver(ArrayRef<unsigned> axes, Type elementType);
 
   ExprArena &arena;

@@ -154,6 +154,16 @@ const Expr *ExprArena::scalar(Value value) {
   return unique(std::move(expr));
 }
 
+const Expr *ExprArena::gather(Value tensor, ArrayRef<const Expr *> indices) {
+  Expr expr(ExprKind::Operation,
+            cast<ShapedType>(tensor.getType()).getElementType());
+  expr.name = OperationName("tensor.extract", context);
+  expr.attrs = DictionaryAttr::get(context);
+  expr.value = tensor;
+  expr.operands.assign(indices.begin(), indices.end());
+  return unique(std::move(expr));
+}
+
 const Expr *ExprArena::fold(OperationName name, DictionaryAttr attrs, Type type,
                             ArrayRef<const Expr *> operands) {
   SmallVector<Attribute> constants;
@@ -571,9 +581,57 @@ const Expr *ExprArena::substitute(const Expr *expr, const Expr *from,
     SmallVector<const Expr *> operands;
     for (const Expr *operand : e->operands)
       operands.push_back(self(self, operand));
-    const Expr *result = llvm::equal(operands, e->operands)
-                             ? e
-                             : operation(*e->name, e->attrs, e->type, operands);
+    const Expr *result = e;
+    if (!llvm::equal(operands, e->operands))
+      result = e->value ? gather(e->value, operands)
+                        : operation(*e->name, e->attrs, e->type, operands);
+    done[e] = result;
+    return result;
+  };
+  return visit(visit, expr);
+}
+
+const Expr *ExprArena::replaceAxis(const Expr *expr, unsigned a,
+                                   AffineExpr to) {
+  SmallVector<AffineExpr> dims;
+  for (unsigned dim = 0; dim < NumAxes; ++dim)
+    dims.push_back(dim == a ? to : axis(dim));
+  llvm::DenseMap<const Expr *, const Expr *> done;
+  auto visit = [&](auto &&self, const Expr *e) -> const Expr * {
+    if (!(e->axes & axisBit(a)))
+      return e;
+    if (auto it = done.find(e); it != done.end())
+      return it->second;
+    const Expr *result = e;
+    switch (e->kind) {
+    case ExprKind::Constant:
+    case ExprKind::Scalar:
+      break;
+    case ExprKind::Index:
+      result = index(e->affine.replaceDims(dims), e->type);
+      break;
+    case ExprKind::NonNegative:
+      result = nonNegative(e->affine.replaceDims(dims));
+      break;
+    case ExprKind::IsZero:
+      result = isZero(e->affine.replaceDims(dims));
+      break;
+    case ExprKind::Load: {
+      SmallVector<AffineExpr> indices;
+      for (AffineExpr x : e->indices)
+        indices.push_back(x.replaceDims(dims));
+      result = load(e->value, indices);
+      break;
+    }
+    case ExprKind::Operation: {
+      SmallVector<const Expr *> operands;
+      for (const Expr *operand : e->operands)
+        operands.push_back(self(self, operand));
+      result = e->value ? gather(e->value, operands)
+                        : operation(*e->name, e->attrs, e->type, operands);
+      break;
+    }
+    }
     done[e] = result;
     return result;
   };

@@ -20,9 +20,10 @@ enum Axis : unsigned {
   HeadAxis = 1,
   QueryAxis = 2,
   KeyAxis = 3,
-  FeatureAxis = 4, ///< of queries and keys
-  ValueAxis = 5,   ///< feature of values
-  NumAxes = 6
+  FeatureAxis = 4,  ///< of queries and keys
+  ValueAxis = 5,    ///< feature of values
+  DistanceAxis = 6, ///< of keys from rows, counted from the smallest
+  NumAxes = 7
 };
 inline constexpr unsigned axisBit(unsigned axis) { return 1u << axis; }
 
@@ -33,7 +34,8 @@ enum class ExprKind {
   IsZero,      ///< i1: `affine` == 0
   Load,        ///< element `indices` of the tensor `value`
   Scalar,      ///< the scalar `value`
-  Operation    ///< a scalar operation of `arith` or `math` on `operands`
+  Operation    ///< a scalar operation of `arith` or `math` on `operands`, or
+               ///< a read of the tensor `value` at them
 };
 
 /// An element of a tensor as a function of the axes. Expressions live in an
@@ -102,6 +104,8 @@ public:
   const Expr *isZero(AffineExpr affine);
   const Expr *load(Value tensor, ArrayRef<AffineExpr> indices);
   const Expr *scalar(Value value);
+  /// The element of `tensor` at computed indices.
+  const Expr *gather(Value tensor, ArrayRef<const Expr *> indices);
   const Expr *operation(OperationName name, DictionaryAttr attrs, Type type,
                         ArrayRef<const Expr *> operands);
   const Expr *operation(StringRef name, Type type,
@@ -113,6 +117,9 @@ public:
 
   /// `expr` with every occurrence of `from` replaced by `to`.
   const Expr *substitute(const Expr *expr, const Expr *from, const Expr *to);
+
+  /// `expr` with `to` for every occurrence of axis `a`.
+  const Expr *replaceAxis(const Expr *expr, unsigned a, AffineExpr to);
 
   // Index arithmetic.
   AffineExpr simplify(AffineExpr expr);

@@ -619,6 +619,7 @@ void Raiser::run() {
     });
     bool refined = shareKeyHeads(op, scope, builder);
     refined |= refineMask(op, scope, builder);
+    refined |= shareDistances(op, scope, builder);
     numRefined += refined;
   }
   emitRemarks();

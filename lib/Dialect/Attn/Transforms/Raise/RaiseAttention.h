@@ -39,12 +39,20 @@ std::optional<ValueProduct> matchValueProduct(linalg::LinalgOp op,
                                               unsigned probabilityOperand,
                                               std::string &failure);
 
+/// The element of `tensor` under the scores' axes; null when it may broadcast
+/// in a way that only run time tells.
+const Expr *scoreElement(Tracer &tracer, Value tensor);
+
 /// Undoes a repetition of key and value heads in front of `op`.
 bool shareKeyHeads(AttentionOp op, Scope &scope, OpBuilder &builder);
 
 /// Turns what is provable about the mask tensors of `op` into an attribute and
 /// smaller tensors. `scope` has the extents of the attention's scores.
 bool refineMask(AttentionOp op, Scope &scope, OpBuilder &builder);
+
+/// Turns a bias that depends on a row and a key by their distance alone into
+/// one number for each distance, which a score region reads.
+bool shareDistances(AttentionOp op, Scope &scope, OpBuilder &builder);
 
 /// Every use of `value` rounds its elements, in place, to `type`.
 bool onlyRounded(Value value, Type type,

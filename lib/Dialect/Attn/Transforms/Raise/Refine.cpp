@@ -12,10 +12,8 @@ using namespace mlir;
 using namespace mlir::attn;
 using namespace mlir::attn::raise;
 
-/// The element of `tensor` under the scores' axes; null when it may broadcast
-/// in a way that only run time tells.
-static const Expr *scoreElement(Scope &scope, Value tensor) {
-  ExprArena &arena = scope.arena;
+const Expr *mlir::attn::raise::scoreElement(Tracer &tracer, Value tensor) {
+  ExprArena &arena = tracer.getArena();
   auto type = cast<RankedTensorType>(tensor.getType());
   SmallVector<AffineExpr> indices;
   for (unsigned a = 0; a < 4; ++a) {
@@ -27,7 +25,7 @@ static const Expr *scoreElement(Scope &scope, Value tensor) {
       return nullptr;
     indices.push_back(arena.axis(a));
   }
-  return scope.tracer.elementOf(tensor, indices);
+  return tracer.elementOf(tensor, indices);
 }
 
 bool mlir::attn::raise::shareKeyHeads(AttentionOp op, Scope &scope,
@@ -71,14 +69,14 @@ bool mlir::attn::raise::refineMask(AttentionOp op, Scope &scope,
   ExprArena &arena = scope.arena;
   ScoreForm form;
   Value keep = op.getKeep(), bias = op.getBias();
-  const Expr *kept = keep ? scoreElement(scope, keep) : nullptr;
+  const Expr *kept = keep ? scoreElement(scope.tracer, keep) : nullptr;
   if (keep && !kept)
     return false;
   if (kept)
     form.masks.push_back({kept, -INFINITY, false});
   bool biasIsMask = false;
   if (bias && op.getBiasOrder() == BiasOrder::AfterSoftcap)
-    if (const Expr *term = scoreElement(scope, bias))
+    if (const Expr *term = scoreElement(scope.tracer, bias))
       if (auto factor = matchAdditiveMask(arena, term);
           factor && std::isinf(factor->fill)) {
         form.masks.push_back(*factor);

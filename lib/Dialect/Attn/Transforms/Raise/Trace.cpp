@@ -317,18 +317,29 @@ const Expr *Tracer::evaluate(Value value, Body *body) {
       if (!isa<RankedTensorType>(extract.getTensor().getType()))
         return nullptr;
       SmallVector<AffineExpr> indices;
+      SmallVector<const Expr *> computed;
+      bool affine = true;
       for (Value operand : extract.getIndices()) {
         const Expr *index = evaluate(operand, body);
         if (!index)
           return nullptr;
+        computed.push_back(index);
         if (index->kind == ExprKind::Index)
           indices.push_back(index->affine);
         else if (auto fixed = intConstant(index))
           indices.push_back(getAffineConstantExpr(*fixed, arena.getContext()));
         else
-          return nullptr;
+          affine = false;
       }
-      return elementOf(extract.getTensor(), indices);
+      if (affine)
+        return elementOf(extract.getTensor(), indices);
+      auto known = [](int64_t size) {
+        return !ShapedType::isDynamic(size) && size > 0;
+      };
+      return gathers && llvm::all_of(extract.getTensor().getType().getShape(),
+                                     known)
+                 ? arena.gather(extract.getTensor(), computed)
+                 : nullptr;
     }
     if (op->getNumResults() != 1 || op->getNumRegions() != 0 ||
         !isMemoryEffectFree(op) || op->getNumOperands() == 0 ||

@@ -32,6 +32,9 @@ public:
     return evaluate(value, &body);
   }
 
+  /// Follows reads at computed indices; otherwise what has them stays a load.
+  void followGathers() { gathers = true; }
+
   /// Elements of `tensor` stay loads.
   void stopAt(Value tensor) { stops.insert(tensor); }
 
@@ -57,6 +60,7 @@ private:
   };
   llvm::DenseMap<Value, SmallVector<Entry, 1>> memo;
   unsigned depth = 0;
+  bool gathers = false;
 };
 
 /// True when every loop of `op` is parallel and result `result` is written
