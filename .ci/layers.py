@@ -3,7 +3,7 @@
 """Checks who includes whom, and who may name what.
 
 Layers, lowest first; a file includes its own folder or a lower layer:
-  0  Dialect/Attn/Utils, Runtime          (Runtime: no LLVM and no MLIR)
+  0  Dialect/Attn/Utils, Runtime, Emulator  (the last two: no LLVM and no MLIR)
   1  Dialect/*/IR
   2  Dialect/*/Transforms, Conversion/*
   3  Frontend/*, Target/*                 (never each other)
@@ -23,6 +23,8 @@ MASK_CREATORS = re.compile(
     r"^(lib|include/attn)/(Frontend/|Dialect/Attn/IR/(Mask/|AttnMaskAttrs)"
     r"|Dialect/Attn/Transforms/Raise)"
 )
+# Linked into programs that have no compiler.
+LIBRARIES = ("Runtime", "Emulator")
 GPU_HEADER = re.compile(r"^mlir/(Dialect/(GPU|NVGPU)/|Dialect/LLVMIR/(NVVM|ROCDL))")
 
 
@@ -34,8 +36,8 @@ def place(path):
         folder = "/".join(parts[:3])
         layer = {"Utils": 0, "IR": 1, "Transforms": 2}.get(parts[2])
         return (layer, folder)
-    if top == "Runtime":
-        return (0, "Runtime")
+    if top in LIBRARIES:
+        return (0, top)
     if top in ("Conversion", "Frontend", "Target") and len(parts) > 1:
         # A file directly in the folder belongs to the folder's interface.
         folder = "/".join(parts[:2]) if len(parts) > 2 else top
@@ -81,8 +83,8 @@ def check(path, text, masks):
             error = layer_error(below, included.removeprefix("attn/"))
             if error:
                 errors.append(error)
-        if below.startswith("Runtime/") and included.startswith(("mlir", "llvm")):
-            errors.append(f"includes '{included}', but the runtime is free of LLVM and MLIR")
+        if below.split("/")[0] in LIBRARIES and included.startswith(("mlir", "llvm")):
+            errors.append(f"includes '{included}', but this library is free of LLVM and MLIR")
         if GPU_HEADER.match(included) and not below.startswith("Target/NVIDIA/"):
             errors.append(f"includes '{included}', which only Target/NVIDIA may")
     if not MASK_CREATORS.match(relative) and not relative.endswith(".td"):

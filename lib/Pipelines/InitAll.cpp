@@ -5,18 +5,22 @@
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
 #include "attn/Dialect/Attn/Transforms/Passes.h"
 #include "attn/Dialect/Device/IR/DeviceDialect.h"
+#include "attn/Dialect/NV/IR/NVDialect.h"
 #include "attn/Dialect/Runtime/IR/RuntimeDialect.h"
+#include "attn/Target/NVIDIA/NVPasses.h"
 #include "attn/Target/X86/Passes.h"
 #include "attn/Target/X86/Tile.h"
 
 void mlir::attn::registerAllDialects(DialectRegistry &registry) {
-  registry.insert<AttnDialect, rt::AttnRTDialect, device::AttnGPUDialect>();
+  registry.insert<AttnDialect, nv::AttnNVDialect, rt::AttnRTDialect,
+                  device::AttnGPUDialect>();
   rt::registerBufferizationModels(registry);
   device::registerBufferizationModels(registry);
 }
 
 void mlir::attn::registerAllPasses() {
   registerAttnTransformsPasses();
+  registerAttnNVPasses();
   registerAttnX86Passes();
   registerAttnConversionPasses();
   registerAttnTilePasses();
