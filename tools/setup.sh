@@ -76,7 +76,7 @@ packages=(
   libmlir-22-dev mlir-22-tools llvm-22-dev llvm-22-tools clang-22 lld-22
   cmake ninja-build g++ git ca-certificates
   libonnx-dev libprotobuf-dev protobuf-compiler libdnnl-dev
-  libcli11-dev nlohmann-json3-dev libzip-dev
+  libboost-context-dev libcli11-dev nlohmann-json3-dev libzip-dev
   zlib1g-dev libzstd-dev libxml2-dev libffi-dev libedit-dev libncurses-dev
   libcurl4-openssl-dev
 )
