@@ -26,16 +26,20 @@ void attn_emu_cp_async(const Site *site, void *to, void *from, int32_t bytes,
   if (fromBytes < 0 || fromBytes > bytes)
     fail(site, "copies %d bytes of %d", fromBytes, bytes);
   if (address % size)
-    fail(site, "misaligned: copies %d bytes to shared address %llu, which is "
-               "not a multiple of %d", bytes, (unsigned long long)address,
-         bytes);
+    fail(site,
+         "misaligned: copies %d bytes to shared address %llu, which is "
+         "not a multiple of %d",
+         bytes, (unsigned long long)address, bytes);
   if (reinterpret_cast<uintptr_t>(from) % size && fromBytes)
-    fail(site, "misaligned: copies %d bytes from global address %p, which is "
-               "not a multiple of %d", bytes, from, bytes);
+    fail(site,
+         "misaligned: copies %d bytes from global address %p, which is "
+         "not a multiple of %d",
+         bytes, from, bytes);
   if (!l.block.holds(address, size))
-    fail(site, "copies %d bytes to shared address %llu, out of bounds: the "
-               "block's memory ends at %llu", bytes,
-         (unsigned long long)address,
+    fail(site,
+         "copies %d bytes to shared address %llu, out of bounds: the "
+         "block's memory ends at %llu",
+         bytes, (unsigned long long)address,
          (unsigned long long)(sharedStart + l.block.memory.size()));
   if (fromBytes) {
     checkGlobal(site, from, static_cast<uint64_t>(fromBytes), false);
@@ -78,9 +82,8 @@ void attn_emu_cp_async_wait(const Site *, int32_t pending) {
   for (SmallCopy &copy : thread.copies) {
     // A negative count waits for all, committed or not.
     bool done = pending < 0 ||
-                (copy.committed &&
-                 copy.group + static_cast<uint64_t>(pending) <
-                     thread.copyGroups);
+                (copy.committed && copy.group + static_cast<uint64_t>(pending) <
+                                       thread.copyGroups);
     if (done)
       landSmall(thread, copy, thread.index, thread.now());
     else
@@ -232,8 +235,9 @@ static BulkCopy tensorCopy(const Site *site, void *shared, const void *map,
   memcpy(copy.at, at, static_cast<size_t>(rank) * sizeof(int32_t));
   int64_t inner = int64_t(decoded.box[0]) * decoded.elementBytes;
   if (decoded.swizzle && inner != decoded.swizzle)
-    fail(site, "rows of the box have %lld bytes; with a swizzle of %d bytes "
-               "the emulator takes rows of just that",
+    fail(site,
+         "rows of the box have %lld bytes; with a swizzle of %d bytes "
+         "the emulator takes rows of just that",
          (long long)inner, decoded.swizzle);
   return copy;
 }
@@ -245,14 +249,17 @@ static void checkBulk(const Site *site, const BulkCopy &copy,
   if (copy.shared % alignment)
     fail(site, "misaligned: shared address %llu is not a multiple of %llu",
          (unsigned long long)copy.shared, (unsigned long long)alignment);
-  if (copy.plain && (bytes % 16 ||
-                     reinterpret_cast<uintptr_t>(copy.plain) % 16))
-    fail(site, "misaligned: copies %llu bytes at global address %p; both must "
-               "be multiples of 16", (unsigned long long)bytes, copy.plain);
+  if (copy.plain &&
+      (bytes % 16 || reinterpret_cast<uintptr_t>(copy.plain) % 16))
+    fail(site,
+         "misaligned: copies %llu bytes at global address %p; both must "
+         "be multiples of 16",
+         (unsigned long long)bytes, copy.plain);
   if (!block.holds(copy.shared, bytes))
-    fail(site, "copies %llu bytes at shared address %llu, out of bounds: the "
-               "block's memory ends at %llu", (unsigned long long)bytes,
-         (unsigned long long)copy.shared,
+    fail(site,
+         "copies %llu bytes at shared address %llu, out of bounds: the "
+         "block's memory ends at %llu",
+         (unsigned long long)bytes, (unsigned long long)copy.shared,
          (unsigned long long)(sharedStart + block.memory.size()));
   if (copy.plain)
     checkGlobal(site, copy.plain, bytes, !copy.toShared);
@@ -360,8 +367,7 @@ bool attn::emu::landOne() {
   if (!count)
     return false;
   // The latest first is the order a program is least prepared for.
-  size_t pick =
-      launch.options.seed ? launch.random() % count : count - 1;
+  size_t pick = launch.options.seed ? launch.random() % count : count - 1;
   if (pick >= loads.size())
     return landLate(pick - loads.size());
   BulkCopy copy = block.bulk[loads[pick]];

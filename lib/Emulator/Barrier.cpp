@@ -23,8 +23,10 @@ static NamedBarrier &arriveNamed(const Site *site, int32_t id,
   uint32_t all = (block.threadCount + warpSize - 1) / warpSize * warpSize;
   if (threads && (threads < 0 || threads % static_cast<int32_t>(warpSize) ||
                   static_cast<uint32_t>(threads) > all))
-    fail(site, "expects %d threads; the count must be a multiple of 32 up to "
-               "the %u of the block", threads, all);
+    fail(site,
+         "expects %d threads; the count must be a multiple of 32 up to "
+         "the %u of the block",
+         threads, all);
   uint32_t expected = threads ? threads : block.threadCount;
   NamedBarrier &barrier = block.barriers[id];
   if (barrier.arrived && barrier.expected != expected)
@@ -91,8 +93,10 @@ MBarrier &attn::emu::barrierAt(const Site *site, uint64_t address) {
   Block &block = launch.block;
   auto found = block.mbarriers.find(address);
   if (found == block.mbarriers.end())
-    fail(site, "uses shared address %llu as an mbarrier, but none was "
-               "initialised there", (unsigned long long)address);
+    fail(site,
+         "uses shared address %llu as an mbarrier, but none was "
+         "initialised there",
+         (unsigned long long)address);
   return found->second;
 }
 
@@ -103,8 +107,9 @@ static void checkVisible(const Site *site, MBarrier &barrier) {
   Thread &thread = self();
   if (thread.clock.known[barrier.initThread] < barrier.initTime &&
       barrier.initThread != thread.index)
-    fail(site, "race: uses an mbarrier that thread %u initialised at %s, and "
-               "nothing orders the two (a barrier is missing)",
+    fail(site,
+         "race: uses an mbarrier that thread %u initialised at %s, and "
+         "nothing orders the two (a barrier is missing)",
          barrier.initThread, nameOf(barrier.site).c_str());
 }
 
@@ -147,17 +152,21 @@ void attn_emu_mbarrier_init(const Site *site, void *pointer, int32_t count) {
   uint64_t address = sharedAddress(pointer);
   Block &block = launch.block;
   if (address % 8 || !block.holds(address, 8))
-    fail(site, "initialises an mbarrier at shared address %llu; it takes 8 "
-               "aligned bytes inside the block's %llu",
+    fail(site,
+         "initialises an mbarrier at shared address %llu; it takes 8 "
+         "aligned bytes inside the block's %llu",
          (unsigned long long)address, (unsigned long long)block.memory.size());
   if (count < 1 || count > (1 << 20) - 1)
-    fail(site, "initialises an mbarrier with a count of %d; it must be 1 to "
-               "1048575", count);
+    fail(site,
+         "initialises an mbarrier with a count of %d; it must be 1 to "
+         "1048575",
+         count);
   for (uint64_t near = address - 7; near < address + 8; ++near)
     if (block.mbarriers.count(near))
-      fail(site, "initialises an mbarrier at shared address %llu over a live "
-                 "one at %llu", (unsigned long long)address,
-           (unsigned long long)near);
+      fail(site,
+           "initialises an mbarrier at shared address %llu over a live "
+           "one at %llu",
+           (unsigned long long)address, (unsigned long long)near);
   block.shadow.write(site, address, 8);
   block.shadow.setBarrier(address, true);
   MBarrier &barrier = block.mbarriers[address];
@@ -179,9 +188,8 @@ void attn_emu_mbarrier_inval(const Site *site, void *pointer) {
   launch.block.shadow.setBarrier(address, false);
 }
 
-int64_t attn_emu_mbarrier_arrive(const Site *site, void *pointer,
-                                 int32_t count, int32_t predicate,
-                                 int32_t drop) {
+int64_t attn_emu_mbarrier_arrive(const Site *site, void *pointer, int32_t count,
+                                 int32_t predicate, int32_t drop) {
   ++launch.statistics.instructions;
   if (!predicate)
     return 0;
@@ -196,8 +204,8 @@ int64_t attn_emu_mbarrier_arrive(const Site *site, void *pointer,
   return state;
 }
 
-int64_t attn_emu_mbarrier_expect(const Site *site, void *pointer,
-                                 int32_t bytes, int32_t arrive) {
+int64_t attn_emu_mbarrier_expect(const Site *site, void *pointer, int32_t bytes,
+                                 int32_t arrive) {
   ++launch.statistics.instructions;
   MBarrier &barrier = barrierAt(site, sharedAddress(pointer));
   checkVisible(site, barrier);

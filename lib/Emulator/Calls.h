@@ -95,8 +95,8 @@ void attn_emu_bulk_load(const Site *, void *to, void *from, int32_t bytes,
 void attn_emu_bulk_store(const Site *, void *to, void *from, int32_t bytes);
 void attn_emu_tma_load(const Site *, void *to, const void *map, void *barrier,
                        int32_t rank, const int32_t *at);
-void attn_emu_tma_store(const Site *, const void *map, void *from,
-                        int32_t rank, const int32_t *at);
+void attn_emu_tma_store(const Site *, const void *map, void *from, int32_t rank,
+                        const int32_t *at);
 void attn_emu_bulk_commit(const Site *);
 void attn_emu_bulk_wait(const Site *, int32_t pending);
 }

@@ -90,9 +90,8 @@ void attn_emu_warp_sync(const Site *site, int32_t mask) {
        [](Warp &warp, Meeting &meeting) {
          Clock joint;
          joint.reset(warp.block->components, warp.block->base);
-         forLanes(warp, meeting, [&](uint32_t, Thread &thread) {
-           joint.join(thread.clock);
-         });
+         forLanes(warp, meeting,
+                  [&](uint32_t, Thread &thread) { joint.join(thread.clock); });
          forLanes(warp, meeting, [&](uint32_t, Thread &thread) {
            thread.clock.join(joint);
            thread.tick();
@@ -214,25 +213,25 @@ int32_t attn_emu_redux(const Site *site, int32_t mask, int32_t value,
              return;
            }
            switch (each->kind) {
-           case 1:  // add
+           case 1: // add
              total = static_cast<int32_t>(low + more);
              break;
-           case 2:  // and
+           case 2: // and
              total &= next;
              break;
-           case 3:  // max
+           case 3: // max
              total = std::max(total, next);
              break;
-           case 4:  // min
+           case 4: // min
              total = std::min(total, next);
              break;
-           case 5:  // or
+           case 5: // or
              total |= next;
              break;
-           case 6:  // umax
+           case 6: // umax
              total = static_cast<int32_t>(std::max(low, more));
              break;
-           case 7:  // umin
+           case 7: // umin
              total = static_cast<int32_t>(std::min(low, more));
              break;
            default: // xor

@@ -37,7 +37,8 @@ std::string checkLaunch(const attn_emu_kernel &kernel, const int64_t *grid,
                        i, (long long)grid[i], (long long)maxGrid[i]);
     if (threads[i] < 1 || threads[i] > maxThreads)
       return formatted("dimension %d of the block is %lld; it must be 1 to "
-                       "%lld", i, (long long)threads[i], (long long)maxThreads);
+                       "%lld",
+                       i, (long long)threads[i], (long long)maxThreads);
     total *= threads[i];
   }
   if (total > maxThreads)

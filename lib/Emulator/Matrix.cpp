@@ -28,13 +28,15 @@ void checkRows(Warp &, Meeting &meeting, uint64_t *rows) {
   for (int32_t lane = 0; lane < 8 * first.count; ++lane) {
     rows[lane] = static_cast<MoveArguments *>(meeting.arguments[lane])->address;
     if (rows[lane] % 16)
-      fail(meeting.site, "misaligned: lane %d names a row at shared address "
-                         "%llu, which is not a multiple of 16", lane,
-           (unsigned long long)rows[lane]);
+      fail(meeting.site,
+           "misaligned: lane %d names a row at shared address "
+           "%llu, which is not a multiple of 16",
+           lane, (unsigned long long)rows[lane]);
     if (!block.holds(rows[lane], 16))
-      fail(meeting.site, "lane %d names a row at shared address %llu, out of "
-                         "bounds: the block's memory ends at %llu", lane,
-           (unsigned long long)rows[lane],
+      fail(meeting.site,
+           "lane %d names a row at shared address %llu, out of "
+           "bounds: the block's memory ends at %llu",
+           lane, (unsigned long long)rows[lane],
            (unsigned long long)(sharedStart + block.memory.size()));
   }
   if (launch.options.statistics)
@@ -146,8 +148,8 @@ void attn_emu_ldmatrix(const Site *site, void *pointer, int32_t count,
 
 void attn_emu_stmatrix(const Site *site, void *pointer, int32_t count,
                        int32_t transposed, const int32_t *source) {
-  MoveArguments arguments = {sharedAddress(pointer), count, transposed,
-                             nullptr, source};
+  MoveArguments arguments = {sharedAddress(pointer), count, transposed, nullptr,
+                             source};
   meetAligned(site, &arguments, storeMatrices);
 }
 

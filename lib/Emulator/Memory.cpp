@@ -53,8 +53,8 @@ const char *attn_emu_free(void *address) {
 }
 
 void attn_emu_register(const void *address, int64_t bytes, int32_t writable) {
-  pieces[reinterpret_cast<uintptr_t>(address)] = {
-      static_cast<uint64_t>(bytes), writable != 0, false};
+  pieces[reinterpret_cast<uintptr_t>(address)] = {static_cast<uint64_t>(bytes),
+                                                  writable != 0, false};
 }
 
 void attn_emu_unregister(const void *address) {
@@ -93,10 +93,13 @@ void attn::emu::checkGlobal(const Site *site, const void *address,
                next->first - start < start - near->first - near->second.bytes)
         near = next;
       if (near == pieces.end())
-        fail(site, "%s %llu bytes at global address %p, but there is no "
-                   "device memory", verb, (unsigned long long)bytes, address);
-      fail(site, "%s %llu bytes at global address %p, out of bounds: byte %lld "
-                 "of the nearest piece, which has %llu",
+        fail(site,
+             "%s %llu bytes at global address %p, but there is no "
+             "device memory",
+             verb, (unsigned long long)bytes, address);
+      fail(site,
+           "%s %llu bytes at global address %p, out of bounds: byte %lld "
+           "of the nearest piece, which has %llu",
            verb, (unsigned long long)bytes, address,
            (long long)(start - near->first),
            (unsigned long long)near->second.bytes);
@@ -125,8 +128,9 @@ void *attn_emu_access(const Site *site, void *pointer, int64_t size,
   auto value = reinterpret_cast<uint64_t>(pointer);
   const char *verb = flags & AccessWrite ? "writes" : "reads";
   if (alignment > 1 && value % static_cast<uint64_t>(alignment))
-    fail(site, "misaligned: %s %lld bytes at address 0x%llx, which is not a "
-               "multiple of %lld",
+    fail(site,
+         "misaligned: %s %lld bytes at address 0x%llx, which is not a "
+         "multiple of %lld",
          verb, (long long)size,
          (unsigned long long)(isSharedWindow(pointer) ? sharedAddress(pointer)
                                                       : value),
@@ -143,8 +147,9 @@ void *attn_emu_access(const Site *site, void *pointer, int64_t size,
   Block &block = launch.block;
   uint64_t address = sharedAddress(pointer);
   if (!block.holds(address, bytes))
-    fail(site, "%s %llu bytes at shared address %llu, out of bounds: the "
-               "block's memory ends at %llu",
+    fail(site,
+         "%s %llu bytes at shared address %llu, out of bounds: the "
+         "block's memory ends at %llu",
          verb, (unsigned long long)bytes, (unsigned long long)address,
          (unsigned long long)(sharedStart + block.memory.size()));
   if (flags & AccessAtomic)
@@ -167,8 +172,8 @@ void *attn_emu_to_shared(void *generic) {
 }
 
 void *attn_emu_dynamic_shared(int64_t) {
-  return reinterpret_cast<void *>(
-      sharedStart + launch.block.memory.size() - launch.dynamicBytes);
+  return reinterpret_cast<void *>(sharedStart + launch.block.memory.size() -
+                                  launch.dynamicBytes);
 }
 
 void *attn_emu_global(void *address, int64_t bytes, int32_t writable) {

@@ -73,15 +73,17 @@ void attn_emu_setmaxreg(const Site *site, int32_t count, int32_t increase) {
     fail(site, "sets %d registers; the count is a multiple of 8 from 24 to 256",
          count);
   meetAligned(site, &count, [](Warp &warp, Meeting &meeting) {
-    warp.maxRegisters = static_cast<uint32_t>(
-        *static_cast<int32_t *>(meeting.arguments[0]));
+    warp.maxRegisters =
+        static_cast<uint32_t>(*static_cast<int32_t *>(meeting.arguments[0]));
     // The register file of a multiprocessor.
     uint64_t sum = 0;
     for (const Warp &each : warp.block->warps)
       sum += each.maxRegisters * uint64_t(warpSize);
     if (sum > 65536)
-      fail(meeting.site, "the warps of the block now ask for %llu registers; "
-                         "there are 65536", (unsigned long long)sum);
+      fail(meeting.site,
+           "the warps of the block now ask for %llu registers; "
+           "there are 65536",
+           (unsigned long long)sum);
   });
 }
 

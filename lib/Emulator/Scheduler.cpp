@@ -112,8 +112,7 @@ void startBlock() {
   for (uint32_t w = 0; w < block.warpCount; ++w) {
     block.warps[w].block = &block;
     block.warps[w].index = w;
-    block.warps[w].lanes =
-        std::min(warpSize, block.threadCount - w * warpSize);
+    block.warps[w].lanes = std::min(warpSize, block.threadCount - w * warpSize);
     block.warps[w].time = block.base;
     block.warps[w].groups = 0;
     block.warps[w].fenced = false;
@@ -175,7 +174,8 @@ void attn::emu::runBlock() {
       launch.error = describeDeadlock();
       break;
     }
-    size_t pick = launch.options.seed ? launch.random() % block.ready.size() : 0;
+    size_t pick =
+        launch.options.seed ? launch.random() % block.ready.size() : 0;
     uint32_t index = block.ready[pick];
     block.ready.erase(block.ready.begin() + static_cast<ptrdiff_t>(pick));
     Thread &thread = block.threads[index];
@@ -194,7 +194,8 @@ void attn::emu::runBlock() {
     ;
 }
 
-void attn::emu::wait(const Site *site, std::string (*describe)(const Thread &)) {
+void attn::emu::wait(const Site *site,
+                     std::string (*describe)(const Thread &)) {
   Thread &thread = self();
   thread.state = State::Waiting;
   thread.site = site;

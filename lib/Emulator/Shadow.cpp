@@ -78,9 +78,8 @@ void Shadow::checkOldReads(const Site *site, uint64_t first, uint64_t end) {
     for (uint32_t w = 0; w < warps; ++w) {
       if (row[w].time <= base || !(row[w].bytes & mask))
         continue;
-      uint32_t who = row[w].lane == wholeWarp
-                         ? launch.block.warpComponent(w)
-                         : w * warpSize + row[w].lane;
+      uint32_t who = row[w].lane == wholeWarp ? launch.block.warpComponent(w)
+                                              : w * warpSize + row[w].lane;
       if (who != thread.index && thread.clock.known[who] < row[w].time)
         fail(site,
              "race: writes shared byte %llu that %s read at %s, and nothing "

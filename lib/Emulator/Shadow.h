@@ -35,8 +35,8 @@ public:
   /// must be there and visible, and nobody may change it until the release.
   void lock(const Site *site, uint64_t address, uint64_t bytes);
   /// The end of that read: leaves a read by `component` at `time`.
-  void unlock(const Site *site, uint64_t address, uint64_t bytes,
-              uint32_t warp, uint8_t lane, uint32_t time);
+  void unlock(const Site *site, uint64_t address, uint64_t bytes, uint32_t warp,
+              uint8_t lane, uint32_t time);
 
   /// Before an asynchronous write by the current thread; `proxy` says that it
   /// goes through the asynchronous proxy.
@@ -63,8 +63,8 @@ private:
   void checkOldWrite(const Site *site, uint64_t i, bool reads, bool async);
   void checkOldReads(const Site *site, uint64_t first, uint64_t end);
   void checkPending(const Site *site, uint64_t i, bool writes);
-  void recordRead(const Site *site, uint64_t first, uint64_t end,
-                  uint32_t warp, uint8_t lane, uint32_t time);
+  void recordRead(const Site *site, uint64_t first, uint64_t end, uint32_t warp,
+                  uint8_t lane, uint32_t time);
 
   uint32_t warps = 0;
   uint32_t base = 0;

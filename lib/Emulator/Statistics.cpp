@@ -102,8 +102,8 @@ void attn::emu::countAccess(const Site *site, uint64_t address, uint32_t bytes,
   request.lanes |= 1u << thread.lane;
   request.bytes = bytes;
   request.address[thread.lane] = address;
-  while (!stream.open.empty() && (stream.open.front().lanes == ~0u ||
-                                  stream.open.size() > 4096)) {
+  while (!stream.open.empty() &&
+         (stream.open.front().lanes == ~0u || stream.open.size() > 4096)) {
     count(stream, stream.open.front());
     stream.open.pop_front();
     ++stream.done;

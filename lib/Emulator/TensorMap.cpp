@@ -62,28 +62,31 @@ const char *attn_emu_encode_tensor_map(void *map128, void *address,
       return wrong(formatted("size %d is %lld; it must be 1 to 2^32", i,
                              (long long)sizes[i]));
     if (box[i] < 1 || box[i] > 256)
-      return wrong(
-          formatted("size %d of the box is %d; it must be 1 to 256", i,
-                    box[i]));
+      return wrong(formatted("size %d of the box is %d; it must be 1 to 256", i,
+                             box[i]));
     if (i == 0)
       continue;
     int64_t stride = byte_strides[i - 1];
     map.strides[i - 1] = stride;
     if (stride < 0 || stride % 16 || stride >= int64_t(1) << 40)
       return wrong(formatted("stride %d is %lld bytes; it must be a multiple "
-                             "of 16 below 2^40", i, (long long)stride));
+                             "of 16 below 2^40",
+                             i, (long long)stride));
   }
   int32_t inner = box[0] * map.elementBytes;
   if (inner % 16)
     return wrong(formatted("rows of the box have %d bytes; they must be a "
-                           "multiple of 16", inner));
+                           "multiple of 16",
+                           inner));
   if (swizzle_bytes != 0 && swizzle_bytes != 32 && swizzle_bytes != 64 &&
       swizzle_bytes != 128)
     return wrong(formatted("the swizzle is %d bytes; it must be 0, 32, 64 or "
-                           "128", swizzle_bytes));
+                           "128",
+                           swizzle_bytes));
   if (swizzle_bytes && inner > swizzle_bytes)
     return wrong(formatted("rows of the box have %d bytes; with this swizzle "
-                           "they have at most %d", inner, swizzle_bytes));
+                           "they have at most %d",
+                           inner, swizzle_bytes));
   memset(map128, 0, 128);
   memcpy(map128, &map, sizeof map);
   return nullptr;

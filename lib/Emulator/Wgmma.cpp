@@ -124,14 +124,16 @@ void lockOperand(const Site *site, const Layout &layout, uint32_t first,
                  uint32_t rows, uint32_t depth, uint64_t descriptor) {
   Block &block = launch.block;
   if (descriptor >> 49 & 7)
-    fail(site, "the descriptor has a base offset of %llu; the emulator takes "
-               "tiles whose swizzle pattern starts at a multiple of its size",
+    fail(site,
+         "the descriptor has a base offset of %llu; the emulator takes "
+         "tiles whose swizzle pattern starts at a multiple of its size",
          (unsigned long long)(descriptor >> 49 & 7));
   std::vector<uint64_t> pieces = piecesOf(layout, first, rows, depth);
   for (uint64_t piece : pieces)
     if (!block.holds(piece, 16))
-      fail(site, "the descriptor 0x%016llx names bytes at shared address %llu, "
-                 "out of bounds: the block's memory ends at %llu",
+      fail(site,
+           "the descriptor 0x%016llx names bytes at shared address %llu, "
+           "out of bounds: the block's memory ends at %llu",
            (unsigned long long)descriptor, (unsigned long long)piece,
            (unsigned long long)(sharedStart + block.memory.size()));
   for (uint64_t piece : pieces)
@@ -160,8 +162,9 @@ void compareWithGroup(Warp &warp, const Site *site, uint32_t n) {
     return;
   }
   if (sequence[number].first != site)
-    fail(site, "operation %llu of warp %u, but another warp of its warpgroup "
-               "has %s there",
+    fail(site,
+         "operation %llu of warp %u, but another warp of its warpgroup "
+         "has %s there",
          (unsigned long long)number, warp.index,
          nameOf(sequence[number].first).c_str());
 }
@@ -183,12 +186,15 @@ void issue(Warp &warp, Meeting &meeting) {
       fail(site, "the lanes of warp %u have different descriptors", warp.index);
     for (uint32_t i = 0; mine.accumulator && i < length; ++i) {
       if (tokenOf(mine.accumulator[i]) != token)
-        fail(site, "lane %u: element %u of the accumulator belongs to another "
-                   "operation in flight, or was changed before its wait", lane,
-             i);
+        fail(site,
+             "lane %u: element %u of the accumulator belongs to another "
+             "operation in flight, or was changed before its wait",
+             lane, i);
       if (isSpoilt(mine.accumulator[i]))
-        fail(site, "lane %u: element %u of the accumulator was computed from "
-                   "one that was in flight; wgmma_wait is missing", lane, i);
+        fail(site,
+             "lane %u: element %u of the accumulator was computed from "
+             "one that was in flight; wgmma_wait is missing",
+             lane, i);
     }
   }
   Chain *chain = token ? chainOf(warp, token) : nullptr;
@@ -271,8 +277,8 @@ void compute(Warp &warp, MatrixOp &op) {
     std::fill(row.begin(), row.end(), 0.0);
     for (uint32_t k = 0; k < depth; ++k)
       for (uint32_t n = 0; n < op.columns; ++n)
-        row[n] += double(left[r * depth + k]) *
-                  double(right[k * op.columns + n]);
+        row[n] +=
+            double(left[r * depth + k]) * double(right[k * op.columns + n]);
     for (uint32_t n = 0; n < op.columns; ++n) {
       uint32_t lane = r % 8 * 4 + n % 8 / 2;
       uint32_t i = n / 8 * 4 + r / 8 * 2 + n % 2;
@@ -281,15 +287,16 @@ void compute(Warp &warp, MatrixOp &op) {
     }
   }
   if (op.a.registers.empty())
-    unlockOperand(warp, op.site, Layout(op.a.descriptor, bytes, op.a.transposed),
+    unlockOperand(warp, op.site,
+                  Layout(op.a.descriptor, bytes, op.a.transposed),
                   warp.index % 4 * 16, 16, depth);
   unlockOperand(warp, op.site, b, 0, op.columns, depth);
   --chain.unfinished;
 }
 
 void finish(Warp &warp, Meeting &meeting) {
-  auto pending = static_cast<uint64_t>(
-      *static_cast<int32_t *>(meeting.arguments[0]));
+  auto pending =
+      static_cast<uint64_t>(*static_cast<int32_t *>(meeting.arguments[0]));
   ++warp.time;
   for (uint32_t lane = 0; lane < warpSize; ++lane)
     warp.thread(lane)->clock.known[launch.block.warpComponent(warp.index)] =
@@ -308,8 +315,7 @@ void finish(Warp &warp, Meeting &meeting) {
 } // namespace
 
 void attn_emu_wgmma_fence(const Site *site) {
-  meetAligned(site, nullptr,
-              [](Warp &warp, Meeting &) { warp.fenced = true; });
+  meetAligned(site, nullptr, [](Warp &warp, Meeting &) { warp.fenced = true; });
 }
 
 void attn_emu_wgmma_commit(const Site *site) {
@@ -326,8 +332,8 @@ void attn_emu_wgmma_commit(const Site *site) {
 void attn_emu_wgmma(const Site *site, int32_t type, int32_t n, int64_t a,
                     const int32_t *registers, int64_t b, int32_t transA,
                     int32_t transB, const float *accumulator, float *result) {
-  WgmmaArguments arguments = {type,      n,      a,      b,           registers,
-                              transA,    transB, accumulator, result};
+  WgmmaArguments arguments = {type,   n,      a,           b,     registers,
+                              transA, transB, accumulator, result};
   meetAligned(site, &arguments, issue);
 }
 
@@ -343,11 +349,15 @@ void attn_emu_wgmma_collect(const Site *site, int32_t n, const float *value,
   uint32_t token = tokenOf(value[0]);
   for (uint32_t i = 0; i < length; ++i) {
     if (tokenOf(value[i]) != token)
-      fail(site, "element %u of the accumulator belongs to another operation "
-                 "in flight, or was changed before its wait", i);
+      fail(site,
+           "element %u of the accumulator belongs to another operation "
+           "in flight, or was changed before its wait",
+           i);
     if (isSpoilt(value[i]))
-      fail(site, "element %u of the accumulator was computed from one that was "
-                 "in flight; it was read before its wait", i);
+      fail(site,
+           "element %u of the accumulator was computed from one that was "
+           "in flight; it was read before its wait",
+           i);
   }
   if (!token)
     return void(memmove(result, value, length * 4));
@@ -356,8 +366,9 @@ void attn_emu_wgmma_collect(const Site *site, int32_t n, const float *value,
     fail(site, "the accumulator is that of an operation whose result was "
                "taken before");
   if (chain->unfinished)
-    fail(site, "the accumulator of %s is still in flight: its group is among "
-               "those that this wait leaves pending, or was not committed",
+    fail(site,
+         "the accumulator of %s is still in flight: its group is among "
+         "those that this wait leaves pending, or was not committed",
          nameOf(chain->site).c_str());
   if (chain->columns != static_cast<uint32_t>(n))
     fail(site, "the accumulator has %u columns, not %d", chain->columns, n);
@@ -370,6 +381,6 @@ void attn_emu_wgmma_collect(const Site *site, int32_t n, const float *value,
 void attn::emu::checkWarpExit(Warp &warp) {
   if (!warp.matrixOps.empty())
     launch.error = nameOf(warp.matrixOps.front().site) +
-                  ": the kernel ends while this operation is in flight; "
-                  "wgmma_wait is missing";
+                   ": the kernel ends while this operation is in flight; "
+                   "wgmma_wait is missing";
 }

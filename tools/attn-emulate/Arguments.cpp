@@ -57,8 +57,8 @@ static Error readBuffer(StringRef path, Argument &argument) {
   }
   argument.header = head.str();
   argument.size = bytes.size() - length;
-  argument.device = static_cast<char *>(
-      attn_emu_alloc(static_cast<int64_t>(argument.size)));
+  argument.device =
+      static_cast<char *>(attn_emu_alloc(static_cast<int64_t>(argument.size)));
   if (!argument.device)
     return wrong(path + ": no memory");
   memcpy(argument.device, bytes.data() + length, argument.size);
@@ -66,7 +66,8 @@ static Error readBuffer(StringRef path, Argument &argument) {
   return Error::success();
 }
 
-template <typename T> static Error readInteger(StringRef text, Argument &to) {
+template <typename T>
+static Error readInteger(StringRef text, Argument &to) {
   T value;
   if (text.getAsInteger(0, value))
     return wrong("'" + text + "' is not a number of this type");
@@ -115,9 +116,9 @@ static Error readMap(StringRef text, ArrayRef<Argument> before, Argument &to) {
                  : buffer.elementBytes == 2 ? 10
                  : buffer.elementBytes == 4 ? 1
                                             : 7;
-  const char *error = attn_emu_encode_tensor_map(
-      to.bytes, buffer.device, type, static_cast<int32_t>(rank), sizes, strides,
-      box, swizzle);
+  const char *error = attn_emu_encode_tensor_map(to.bytes, buffer.device, type,
+                                                 static_cast<int32_t>(rank),
+                                                 sizes, strides, box, swizzle);
   return error ? wrong(error) : Error::success();
 }
 

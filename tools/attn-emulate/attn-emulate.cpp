@@ -24,9 +24,10 @@ using namespace llvm;
 namespace {
 cl::opt<std::string> file(cl::Positional, cl::Required, cl::desc("FILE"));
 cl::opt<std::string> kernel(cl::Positional, cl::Required, cl::desc("KERNEL"));
-cl::list<std::string> texts(
-    cl::Positional, cl::desc("ARGUMENT... (A.npy, A.npy=OUT.npy, i32:N, i64:N, "
-                             "f32:X, map:I:box=64x64:swizzle=128)"));
+cl::list<std::string>
+    texts(cl::Positional,
+          cl::desc("ARGUMENT... (A.npy, A.npy=OUT.npy, i32:N, i64:N, "
+                   "f32:X, map:I:box=64x64:swizzle=128)"));
 cl::list<int64_t> grid("grid", cl::CommaSeparated,
                        cl::desc("blocks, up to three numbers"));
 cl::list<int64_t> threads("block", cl::CommaSeparated,
@@ -83,8 +84,9 @@ Expected<std::unique_ptr<orc::LLJIT>> compile(mlir::ModuleOp module) {
   builder.crossRegisterProxies(loops, functions, components, modules);
   builder.buildPerModuleDefaultPipeline(OptimizationLevel::O1)
       .run(*code, modules);
-  auto jit =
-      orc::LLJITBuilder().setJITTargetMachineBuilder(std::move(*machine)).create();
+  auto jit = orc::LLJITBuilder()
+                 .setJITTargetMachineBuilder(std::move(*machine))
+                 .create();
   if (!jit)
     return jit.takeError();
   auto symbols = orc::DynamicLibrarySearchGenerator::GetForCurrentProcess(

@@ -40,8 +40,8 @@ void check(Operation *op, OpOperand &address, Value bytes, uint64_t alignment,
   address.set(place);
 }
 
-void checkType(Operation *op, OpOperand &address, Type type,
-               uint64_t alignment, int32_t flags, Context &context) {
+void checkType(Operation *op, OpOperand &address, Type type, uint64_t alignment,
+               int32_t flags, Context &context) {
   context.emitter.at(op);
   check(op, address, context.emitter.i64(bytesOf(type, op)), alignment, flags,
         context);

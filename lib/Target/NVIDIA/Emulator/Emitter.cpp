@@ -32,9 +32,9 @@ Value Emitter::call(StringRef name, Type result, ValueRange arguments) {
   if (!function) {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToStart(module.getBody());
-    function = LLVM::LLVMFuncOp::create(
-        builder, module.getLoc(), name,
-        LLVM::LLVMFunctionType::get(returned, types));
+    function =
+        LLVM::LLVMFuncOp::create(builder, module.getLoc(), name,
+                                 LLVM::LLVMFunctionType::get(returned, types));
     // Copies and merges of calls must keep the meetings of threads.
     function.setConvergent(true);
     function.setNoUnwind(true);
@@ -93,15 +93,14 @@ Value Emitter::site(Operation *op) {
   {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToStart(module.getBody());
-    global = LLVM::GlobalOp::create(builder, module.getLoc(), type,
-                                    /*isConstant=*/false,
-                                    LLVM::Linkage::Internal,
-                                    "attn_emu_site_" + std::to_string(sites++),
-                                    Attribute());
+    global = LLVM::GlobalOp::create(
+        builder, module.getLoc(), type,
+        /*isConstant=*/false, LLVM::Linkage::Internal,
+        "attn_emu_site_" + std::to_string(sites++), Attribute());
     builder.createBlock(&global.getInitializerRegion());
     Value value = LLVM::ZeroOp::create(builder, loc, type);
     value = LLVM::InsertValueOp::create(builder, loc, value, string(name),
-                                         int64_t(0));
+                                        int64_t(0));
     value = LLVM::InsertValueOp::create(builder, loc, value, string(where), 1);
     LLVM::ReturnOp::create(builder, loc, value);
   }
@@ -113,7 +112,8 @@ Value Emitter::scratch(unsigned number) {
                       ->getParentOp()
                       ->getParentOfType<LLVM::LLVMFuncOp>();
   if (!function)
-    function = cast<LLVM::LLVMFuncOp>(builder.getInsertionBlock()->getParentOp());
+    function =
+        cast<LLVM::LLVMFuncOp>(builder.getInsertionBlock()->getParentOp());
   Value &address = scratches[{function, number}];
   if (!address) {
     OpBuilder::InsertionGuard guard(builder);

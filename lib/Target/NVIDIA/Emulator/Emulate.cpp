@@ -110,9 +110,8 @@ void Emulation::placeShared() {
     }
     Type type = global.getGlobalType();
     auto bytes = static_cast<int64_t>(layout.getTypeSize(type).getFixedValue());
-    auto alignment = static_cast<int64_t>(
-        std::max<uint64_t>(global.getAlignment().value_or(1),
-                           layout.getTypeABIAlignment(type)));
+    auto alignment = static_cast<int64_t>(std::max<uint64_t>(
+        global.getAlignment().value_or(1), layout.getTypeABIAlignment(type)));
     sharedAlignment[global.getSymName()] = alignment;
     if (bytes == 0) {
       shared[global.getSymName()] = -1;
@@ -165,16 +164,17 @@ void Emulation::rewriteAddress(LLVM::AddressOfOp op) {
       address = emitter.call("attn_emu_dynamic_shared", emitter.ptr(),
                              {emitter.i64(sharedAlignment[name])});
     else
-      address = LLVM::IntToPtrOp::create(
-          b, op.getLoc(), emitter.ptr(),
-          emitter.i64(sharedStart + found->second));
+      address =
+          LLVM::IntToPtrOp::create(b, op.getLoc(), emitter.ptr(),
+                                   emitter.i64(sharedStart + found->second));
   } else if (auto global = module.lookupSymbol<LLVM::GlobalOp>(name)) {
     DataLayout layout(module);
     b.setInsertionPointAfter(op);
     address = emitter.call(
         "attn_emu_global", emitter.ptr(),
-        {op, emitter.i64(static_cast<int64_t>(
-                 layout.getTypeSize(global.getGlobalType()).getFixedValue())),
+        {op,
+         emitter.i64(static_cast<int64_t>(
+             layout.getTypeSize(global.getGlobalType()).getFixedValue())),
          emitter.i32(!global.getConstant())});
     op.getResult().replaceAllUsesExcept(address, address.getDefiningOp());
     return;
@@ -266,10 +266,9 @@ void Emulation::emitEntry(LLVM::LLVMFuncOp kernel) {
   }
   auto infoType = LLVM::LLVMStructType::getLiteral(
       context, {emitter.ptr(), emitter.ptr(), emitter.i64(), emitter.i64()});
-  auto info =
-      LLVM::GlobalOp::create(b, loc, infoType, /*isConstant=*/true,
-                             LLVM::Linkage::External, name + "__emu_info",
-                             Attribute());
+  auto info = LLVM::GlobalOp::create(b, loc, infoType, /*isConstant=*/true,
+                                     LLVM::Linkage::External,
+                                     name + "__emu_info", Attribute());
   Block *body = b.createBlock(&info.getInitializerRegion());
   emitter.atStart(body, loc);
   Value fields[] = {LLVM::AddressOfOp::create(e, loc, entry),
@@ -291,8 +290,8 @@ LogicalResult Emulation::run() {
       kernels.push_back(function);
     auto &flags = byValue[function];
     for (unsigned i = 0; i < function.getNumArguments(); ++i)
-      flags.push_back(static_cast<bool>(function.getArgAttr(
-          i, LLVM::LLVMDialect::getByValAttrName())));
+      flags.push_back(static_cast<bool>(
+          function.getArgAttr(i, LLVM::LLVMDialect::getByValAttrName())));
   }
   placeShared();
   forgetSpaces();

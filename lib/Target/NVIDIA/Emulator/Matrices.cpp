@@ -114,11 +114,10 @@ LogicalResult rewriteIntrinsic(LLVM::CallIntrinsicOp op, Emitter &e) {
   auto type = cast<VectorType>(op->getResult(0).getType());
   Value pair = LLVM::PoisonOp::create(e.b(), op.getLoc(), type);
   for (int i = 0; i < 2; ++i) {
-    Value half = LLVM::FPTruncOp::create(e.b(), op.getLoc(),
-                                         type.getElementType(),
-                                         op->getOperand(1 - i));
-    pair = LLVM::InsertElementOp::create(e.b(), op.getLoc(), pair, half,
-                                         e.i32(i));
+    Value half = LLVM::FPTruncOp::create(
+        e.b(), op.getLoc(), type.getElementType(), op->getOperand(1 - i));
+    pair =
+        LLVM::InsertElementOp::create(e.b(), op.getLoc(), pair, half, e.i32(i));
   }
   op->getResult(0).replaceAllUsesWith(pair);
   op.erase();

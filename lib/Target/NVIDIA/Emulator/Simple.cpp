@@ -142,9 +142,8 @@ public:
         })
         .Case<NVVM::MembarOp, NVVM::FenceScClusterOp>(
             [&](auto) { e.call("attn_emu_fence", {site()}); })
-        .Case([&](NVVM::NanosleepOp) {
-          e.call("attn_emu_nanosleep", {site()});
-        })
+        .Case(
+            [&](NVVM::NanosleepOp) { e.call("attn_emu_nanosleep", {site()}); })
         .Case<NVVM::ClockOp, NVVM::GlobalTimerLoOp>([&](auto) {
           Value clock = e.call("attn_emu_clock", e.i64(), {});
           replace(e.integer(clock, e.i32()));
@@ -153,8 +152,8 @@ public:
             [&](auto) { replace(e.call("attn_emu_clock", e.i64(), {})); })
         // Hints have no effect.
         .Case<NVVM::PrefetchOp, NVVM::GriddepcontrolOp,
-              NVVM::CpAsyncBulkPrefetchOp,
-              NVVM::CpAsyncBulkTensorPrefetchOp>([](auto) {})
+              NVVM::CpAsyncBulkPrefetchOp, NVVM::CpAsyncBulkTensorPrefetchOp>(
+            [](auto) {})
         .Default([&](Operation *) { known = false; });
     if (bad)
       return failure();
@@ -233,8 +232,7 @@ private:
       result = LLVM::BitcastOp::create(e.b(), op->getLoc(), type, result);
     if (!pair)
       return replace(result);
-    Value both =
-        LLVM::PoisonOp::create(e.b(), op->getLoc(), shuffle.getType());
+    Value both = LLVM::PoisonOp::create(e.b(), op->getLoc(), shuffle.getType());
     both = LLVM::InsertValueOp::create(e.b(), op->getLoc(), both, result,
                                        int64_t(0));
     replace(LLVM::InsertValueOp::create(e.b(), op->getLoc(), both,
@@ -251,8 +249,8 @@ private:
 
   void rewrite(NVVM::ElectSyncOp elect) {
     Value mask = elect.getMembermask();
-    replace(truth(e.call("attn_emu_elect", e.i32(),
-                         {site(), mask ? mask : e.i32(-1)})));
+    replace(truth(
+        e.call("attn_emu_elect", e.i32(), {site(), mask ? mask : e.i32(-1)})));
   }
 
   void rewrite(NVVM::ReduxOp redux) {
@@ -273,22 +271,20 @@ private:
 
   void rewrite(NVVM::CpAsyncOp copy) {
     Value size = e.i32(copy.getSize());
-    e.call("attn_emu_cp_async",
-           {site(), copy.getDst(), copy.getSrc(), size,
-            copy.getCpSize() ? copy.getCpSize() : size});
+    e.call("attn_emu_cp_async", {site(), copy.getDst(), copy.getSrc(), size,
+                                 copy.getCpSize() ? copy.getCpSize() : size});
   }
 
   void rewrite(NVVM::MBarrierInitOp init) {
     if (init.getPredicate())
       onlyIf(init.getPredicate(), op, e);
-    e.call("attn_emu_mbarrier_init",
-           {site(), init.getAddr(), init.getCount()});
+    e.call("attn_emu_mbarrier_init", {site(), init.getAddr(), init.getCount()});
   }
 
   void arrive(Value address, Value count, bool drop) {
-    Value state = e.call("attn_emu_mbarrier_arrive", e.i64(),
-                         {site(), address, count ? count : e.i32(1), e.i32(1),
-                          e.i32(drop)});
+    Value state = e.call(
+        "attn_emu_mbarrier_arrive", e.i64(),
+        {site(), address, count ? count : e.i32(1), e.i32(1), e.i32(drop)});
     if (op->getNumResults())
       replace(state);
   }
@@ -362,13 +358,14 @@ private:
 
   void rewrite(NVVM::PermuteOp permute) {
     Value high = permute.getHi();
-    replace(e.call("attn_emu_prmt", e.i32(),
-                   {permute.getLo(), high ? high : e.i32(0),
-                    permute.getSelector(),
-                    e.i32(static_cast<int64_t>(permute.getMode()))}));
+    replace(
+        e.call("attn_emu_prmt", e.i32(),
+               {permute.getLo(), high ? high : e.i32(0), permute.getSelector(),
+                e.i32(static_cast<int64_t>(permute.getMode()))}));
   }
 
-  template <typename Op> void rewriteConvert(Op convert) {
+  template <typename Op>
+  void rewriteConvert(Op convert) {
     if (convert.getRnd() != NVVM::FPRoundingMode::RN || convert.getRelu() ||
         convert.getSat() != NVVM::SaturationMode::NONE)
       return refuse("with a rounding other than rn, relu or saturation");
@@ -377,8 +374,8 @@ private:
     Value pair = LLVM::PoisonOp::create(b, op->getLoc(), type);
     Value halves[] = {convert.getSrcLo(), convert.getSrcHi()};
     for (auto [i, half] : llvm::enumerate(halves)) {
-      Value rounded = LLVM::FPTruncOp::create(b, op->getLoc(),
-                                              type.getElementType(), half);
+      Value rounded =
+          LLVM::FPTruncOp::create(b, op->getLoc(), type.getElementType(), half);
       pair = LLVM::InsertElementOp::create(b, op->getLoc(), pair, rounded,
                                            e.i32(i));
     }
@@ -404,9 +401,8 @@ private:
     Value exponent = LLVM::AndOp::create(b, loc, bits, e.i32(0x7f800000));
     Value special = LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::eq,
                                          exponent, e.i32(0x7f800000));
-    Value rounded =
-        LLVM::AndOp::create(b, loc, LLVM::AddOp::create(b, loc, bits, half),
-                            e.i32(-0x2000));
+    Value rounded = LLVM::AndOp::create(
+        b, loc, LLVM::AddOp::create(b, loc, bits, half), e.i32(-0x2000));
     replace(LLVM::SelectOp::create(b, loc, special, bits, rounded));
   }
 
