@@ -31,6 +31,14 @@ bool isSpoilt(float value) {
   return (bits & tokenMask) == quietMark && (bits & ~tokenMask);
 }
 
+/// The same in a register of A, after rounding.
+bool isSpoiltRegister(uint32_t bits, int32_t type) {
+  if (type == TF32)
+    return isSpoilt(std::bit_cast<float>(bits));
+  uint32_t mark = type == F16 ? 0x7f00 : 0x7fe0;
+  return (bits & 0x7fff) == mark || (bits >> 16 & 0x7fff) == mark;
+}
+
 Chain *chainOf(Warp &warp, uint32_t token) {
   for (Chain &chain : warp.chains)
     if (chain.token == token)
@@ -157,8 +165,7 @@ void compareWithGroup(Warp &warp, const Site *site, uint32_t n) {
   uint64_t number = warp.matrixCount++;
   if (number == sequence.size()) {
     sequence.push_back({site, n});
-    if (warp.index % 4 == 0)
-      ++launch.statistics.wgmma;
+    ++launch.statistics.wgmma;
     return;
   }
   if (sequence[number].first != site)
@@ -229,8 +236,15 @@ void issue(Warp &warp, Meeting &meeting) {
   uint32_t bytes = elementBytesOf(op.type);
   if (first.registers) {
     for (uint32_t lane = 0; lane < warpSize; ++lane)
-      for (uint32_t r = 0; r < 4; ++r)
-        op.a.registers.push_back(static_cast<uint32_t>(of(lane).registers[r]));
+      for (uint32_t r = 0; r < 4; ++r) {
+        auto bits = static_cast<uint32_t>(of(lane).registers[r]);
+        if (isSpoiltRegister(bits, op.type))
+          fail(site,
+               "lane %u: register %u of A was computed from an "
+               "accumulator in flight; wgmma_wait is missing",
+               lane, r);
+        op.a.registers.push_back(bits);
+      }
   } else {
     lockOperand(site, Layout(op.a.descriptor, bytes, op.a.transposed),
                 warp.index % 4 * 16, 16, op.depth, op.a.descriptor);

@@ -49,8 +49,8 @@ def test_mma(tmp_path, seed):
 
 MMA_FAULTS = {
     "missing-wait": "a wait is missing",
-    "missing-barrier": "a wait is missing|race: reads shared byte .* a barrier is missing",
-    "missing-second-barrier": "race: writes shared byte .* a barrier is missing",
+    "missing-barrier": "nobody has written|a wait is missing|race: reads shared byte .*a barrier is missing",
+    "missing-second-barrier": "race: writes shared byte .*a barrier is missing",
     "global-bounds": "nvvm.cp.async.shared.global .*: reads 16 bytes at global address .* out of bounds",
     "misaligned-copy": "nvvm.cp.async.shared.global .*: misaligned: copies 16 bytes",
 }
@@ -93,9 +93,9 @@ def test_wgmma(tmp_path, seed, values):
 
 
 WGMMA_FAULTS = {
-    "missing-full-wait": "a wait is missing|nobody has written",
+    "missing-full-wait": "a wait is missing|nobody has written|nothing orders the two",
     "missing-empty-wait": "a wait is missing|still reads it|arrives 1 times at an mbarrier|nothing orders the two",
-    "missing-wgmma-wait": "in flight",
+    "missing-wgmma-wait": "computed from an accumulator in flight; wgmma_wait is missing",
     "missing-wgmma-fence": "no wgmma_fence",
     "wait-leaves-one": "still in flight",
     "early-release": "still reads it; a wait is missing|nothing orders the two",

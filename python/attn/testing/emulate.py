@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-BUILD = Path(os.environ.get("ATTN_BUILD_DIR", Path(__file__).parents[2] / "build"))
+BUILD = Path(os.environ.get("ATTN_BUILD_DIR", Path(__file__).parents[3] / "build"))
 
 
 def bf16(x):
