@@ -80,3 +80,21 @@ func.func @main(%q0: tensor<?x4x1x16xf32> {attn.name = "q0"},
   return %o0, %o1, %o2, %scores, %chosen : tensor<?x4x1x16xf32>, tensor<?x4x1x16xf32>,
     tensor<?x4x1x16xf32>, tensor<?x1x1x?xf32>, tensor<?x1x1x4xi32>
 }
+
+// A layer that reuses the selection, over a pool of pages: the numbers of the
+// selection are places in the request's own table.
+// CHECK-LABEL: func.func @paged
+// CHECK-NOT: attn.top_k
+// CHECK: scf.forall
+// CHECK: scf.for {{.*}} -> (tensor<{{[0-9]+}}xi32>, index)
+func.func @paged(%q: tensor<?x4x1x16xf32> {attn.name = "q"},
+                 %k: tensor<?x2x16x16xf32> {attn.name = "k"}, %v: tensor<?x2x16x16xf32> {attn.name = "v"},
+                 %chosen: tensor<?x1x1x4xi32> {attn.name = "chosen"}, %counts: tensor<?x1x1xi32> {attn.name = "counts"},
+                 %table: tensor<?x?xi32> {attn.name = "table"}, %lengths: tensor<?xi64> {attn.name = "lengths"})
+    -> (tensor<?x4x1x16xf32> {attn.name = "o"}) {
+  %o = attn.attention %q, %k, %v
+    mask(#attn.blocks<kv_block = 16>, %chosen, %counts : tensor<?x1x1x4xi32>, tensor<?x1x1xi32>)
+    pages(%table : tensor<?x?xi32>) kv_lengths(%lengths : tensor<?xi64>)
+    : tensor<?x4x1x16xf32>, tensor<?x2x16x16xf32>, tensor<?x2x16x16xf32> -> tensor<?x4x1x16xf32>
+  return %o : tensor<?x4x1x16xf32>
+}

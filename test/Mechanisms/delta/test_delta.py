@@ -88,3 +88,23 @@ def test_pages_that_are_not_chosen_are_not_seen():
     inputs["v1"][:, :, ~keep[0]] = np.inf
     for path, result in mechanisms.run_all(DECODE, "main", **inputs):
         mechanisms.assert_close(result["o1"], wanted, atol(200), path)
+
+
+def test_a_selection_is_reused_over_pages_of_a_pool():
+    inputs = tensors(2, 160)
+    q, k, v = layer(inputs, 1)
+    lengths = np.array([160, 85])
+    chosen = np.array([[1, 4, 8, 9], [0, 4, 5, -1]], np.int32)
+    counts = np.array([4, 3], np.int32)
+    table = np.random.default_rng(2).permutation(20).reshape(2, 10).astype(np.int32)
+    table[1, 6:] = -1
+    pools = {n: np.full((20, 2, PAGE, D), np.nan, np.float32) for n in "kv"}
+    for b, place in ((b, place) for b in range(2) for place in chosen[b, : counts[b]]):
+        part = slice(place * PAGE, min((place + 1) * PAGE, lengths[b]))
+        for name, x in (("k", k), ("v", v)):
+            pools[name][table[b, place], :, : part.stop - part.start] = x[b, :, part]
+    keep = oracle.tokens(chosen, 160, PAGE) & (np.arange(160) < lengths[:, None])
+    wanted = oracle.attention(q, k, v, keep)
+    own = dict(q=q, **pools, chosen=chosen[:, None, None], counts=counts[:, None, None], table=table)
+    for path, result in mechanisms.run_all(DECODE, "paged", **own, lengths=lengths):
+        mechanisms.assert_close(result["o"], wanted, atol(160), path)

@@ -31,6 +31,15 @@ def per_row(bias, count):
     return keep
 
 
+def smooth(keep, block):
+    """Blocks of keys whole where more than half of their keys are kept."""
+    result = np.zeros_like(keep)
+    for a in range(0, keep.shape[-1], block):
+        part = keep[..., a : a + block]
+        result[..., a : a + block] = 2 * part.sum(axis=-1, keepdims=True) > part.shape[-1]
+    return result
+
+
 def attention(q, k, v, bias, keep):
     """Causal as well; query rows are the last ones. A row without keys is 0."""
     q, k, v = (x.astype(np.float64) for x in (q, k, v))

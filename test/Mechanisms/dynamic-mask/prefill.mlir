@@ -113,3 +113,66 @@ func.func @per_row(%q: tensor<?x4x?x16xf32> {attn.name = "q"}, %k: tensor<?x2x?x
     : tensor<?x4x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32> -> tensor<?x4x?x16xf32>
   return %o, %chosen : tensor<?x4x?x16xf32>, tensor<?x2x?x8xi32>
 }
+
+// The 24 best keys made smooth: a block of 4 keys is kept whole where more than
+// half of its keys were chosen, and else not at all.
+// CHECK-LABEL: func.func @smooth
+// CHECK: attn.top_k
+// CHECK: scf.forall
+func.func @smooth(%q: tensor<?x4x?x16xf32> {attn.name = "q"}, %k: tensor<?x2x?x16xf32> {attn.name = "k"},
+                  %v: tensor<?x2x?x16xf32> {attn.name = "v"}, %w: tensor<2x16x2xf32> {attn.name = "w"},
+                  %a: tensor<2xf32> {attn.name = "a"})
+    -> (tensor<?x4x?x16xf32> {attn.name = "o"}) {
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  %c4 = arith.constant 4 : index
+  %zero = arith.constant 0 : i32
+  %one = arith.constant 1 : i32
+  %batch = tensor.dim %k, %c0 : tensor<?x2x?x16xf32>
+  %length = tensor.dim %k, %c2 : tensor<?x2x?x16xf32>
+  %blocks = arith.ceildivsi %length, %c4 : index
+  %delta = func.call @delta(%v, %w, %a) : (tensor<?x2x?x16xf32>, tensor<2x16x2xf32>, tensor<2xf32>) -> tensor<?x2x1x?xf32>
+  %bias = func.call @bias(%delta) : (tensor<?x2x1x?xf32>) -> tensor<?x4x1x?xf32>
+  %chosen, %counts = attn.top_k %delta : tensor<?x2x1x?xf32> -> tensor<?x2x1x24xi32>, tensor<?x2x1xi32>
+  %list = tensor.collapse_shape %chosen [[0], [1], [2, 3]] : tensor<?x2x1x24xi32> into tensor<?x2x24xi32>
+  %he = tensor.empty(%batch, %blocks) : tensor<?x2x?xi32>
+  %hz = linalg.fill ins(%zero : i32) outs(%he : tensor<?x2x?xi32>) -> tensor<?x2x?xi32>
+  %hits = linalg.generic {
+      indexing_maps = [affine_map<(b, g, n, i) -> (b, g, i)>, affine_map<(b, g, n, i) -> (b, g, n)>],
+      iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%list : tensor<?x2x24xi32>) outs(%hz : tensor<?x2x?xi32>) {
+  ^bb0(%x: i32, %sum: i32):
+    %n = linalg.index 2 : index
+    %token = arith.index_cast %x : i32 to index
+    %begin = arith.muli %n, %c4 : index
+    %end = arith.addi %begin, %c4 : index
+    %after = arith.cmpi sge, %token, %begin : index
+    %before = arith.cmpi slt, %token, %end : index
+    %in = arith.andi %after, %before : i1
+    %more = arith.select %in, %one, %zero : i32
+    %y = arith.addi %sum, %more : i32
+    linalg.yield %y : i32
+  } -> tensor<?x2x?xi32>
+  %we = tensor.empty(%batch, %blocks) : tensor<?x2x?xi1>
+  %whole = linalg.generic {
+      indexing_maps = [affine_map<(b, g, n) -> (b, g, n)>, affine_map<(b, g, n) -> (b, g, n)>],
+      iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%hits : tensor<?x2x?xi32>) outs(%we : tensor<?x2x?xi1>) {
+  ^bb0(%x: i32, %old: i1):
+    %n = linalg.index 2 : index
+    %begin = arith.muli %n, %c4 : index
+    %left = arith.subi %length, %begin : index
+    %own = arith.minsi %left, %c4 : index
+    %hit = arith.index_cast %x : i32 to index
+    %twice = arith.muli %hit, %c2 : index
+    %y = arith.cmpi sgt, %twice, %own : index
+    linalg.yield %y : i1
+  } -> tensor<?x2x?xi1>
+  %members = tensor.expand_shape %whole [[0], [1], [2, 3]] output_shape [%batch, 2, 1, %blocks]
+    : tensor<?x2x?xi1> into tensor<?x2x1x?xi1>
+  %o = attn.attention %q, %k, %v
+    mask(#attn.all_of<[#attn.causal, #attn.blocks<kv_block = 4, layout = members>]>, %members : tensor<?x2x1x?xi1>)
+    bias(%bias : tensor<?x4x1x?xf32>)
+    : tensor<?x4x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32> -> tensor<?x4x?x16xf32>
+  return %o : tensor<?x4x?x16xf32>
+}

@@ -87,3 +87,20 @@ def test_decode_is_the_last_row(batch, length):
         own["delta"] = own["delta"] + np.array([2, -3], np.float32)[:, None]
         result = mechanisms.run(DECODE, "main", path, **own)
         mechanisms.assert_close(result["o"], wanted, atol(length), path)
+
+
+@pytest.mark.parametrize("batch, length", [(1, 1), (2, 24), (1, 50), (2, 75)])
+def test_smooth_blocks(batch, length):
+    inputs = tensors(batch, length)
+    bias = oracle.delta(inputs["v"], inputs["w"], inputs["a"])
+    keep = oracle.smooth(oracle.shared(bias, 24), 4)
+    assert keep.all() == (length <= 24) and keep.any()
+    wanted = oracle.attention(inputs["q"], inputs["k"], inputs["v"], bias, keep)
+    inputs["k"][~keep[:, :, 0]] = np.nan
+    for path, result in mechanisms.run_all(PREFILL, "smooth", **inputs):
+        mechanisms.assert_close(result["o"], wanted, atol(length), path)
+
+
+def test_blocks_of_one_key_are_smooth():
+    keep = oracle.shared(np.random.default_rng(0).standard_normal((1, 2, 30)), COUNT)
+    np.testing.assert_array_equal(oracle.smooth(keep, 1), keep)

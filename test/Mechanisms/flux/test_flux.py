@@ -8,7 +8,8 @@ import pytest
 
 from attn.testing import mechanisms
 
-PREFILL = Path(__file__).parent / "prefill.mlir"
+FOLDER = Path(__file__).parent
+PREFILL, DECODE = FOLDER / "prefill.mlir", FOLDER / "decode.mlir"
 oracle = mechanisms.oracle(__file__)
 D, POOL = 8, 10
 SHAPES = [(8, 64), (64, 16), (16, 32), (32, 8), (8, 2)]
@@ -95,3 +96,31 @@ def test_streaming_does_not_see_the_middle():
     own = dict(q=q[:, :, -1:], k=k, v=v, gate=np.zeros(1, np.int32))
     for path, result in mechanisms.run_all(PREFILL, "attend", **own):
         mechanisms.assert_close(result["o"], wanted, atol(130), path)
+
+
+@pytest.mark.parametrize("prompt, steps", [(1, 3), (14, 6), (46, 4), (100, 40)])
+def test_streaming_decodes_from_a_cache_of_48(prompt, steps):
+    """Over the edges of blocks and ring; what was dropped is not there."""
+    _, q, k, v = tensors(prompt + steps)
+    wanted = oracle.attention(q, k, v, False, **STREAMING)
+    for path in mechanisms.PATHS:
+        cache = mechanisms.run(DECODE, "drop", path, k=k[:, :, :prompt], v=v[:, :, :prompt])
+        for at in range(prompt, prompt + steps):
+            new = {n: x[:, :, at : at + 1] for n, x in (("q", q), ("k", k), ("v", v))}
+            result = mechanisms.run(
+                DECODE, "main", path, **new, past_k=cache["keys"], past_v=cache["values"],
+                gate=np.zeros(1, np.int32), position=np.array([at]),
+            )
+            mechanisms.assert_close(result["o"], wanted[:, :, at : at + 1], atol(at), f"{path} {at}")
+            assert result["keys"].shape[2] == 48, path
+            cache = result
+
+
+def test_full_decodes_from_all_keys():
+    _, q, k, v = tensors(70)
+    wanted = oracle.attention(q, k, v, True, **STREAMING)[:, :, -1:]
+    new = {n: x[:, :, -1:] for n, x in (("q", q), ("k", k), ("v", v))}
+    own = dict(past_k=k[:, :, :-1], past_v=v[:, :, :-1], gate=np.ones(1, np.int32), position=np.array([69]))
+    for path, result in mechanisms.run_all(DECODE, "main", **new, **own):
+        mechanisms.assert_close(result["o"], wanted, atol(70), path)
+        np.testing.assert_array_equal(result["keys"], k, path)

@@ -92,3 +92,63 @@ func.func @forced(%q: tensor<?x4x1x16xf32> {attn.name = "q"},
     : tensor<?x4x1x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32> -> tensor<?x4x1x16xf32>
   return %o, %chosen : tensor<?x4x1x16xf32>, tensor<?x2x1x3xi32>
 }
+
+// The cache in pages of a pool: a request owns those that its table names, and
+// the summary of a page stands beside it. What is not chosen is not read.
+// CHECK-LABEL: func.func @paged
+// CHECK: attn.top_k
+// CHECK: scf.forall
+// CHECK: scf.for {{.*}} -> (tensor<{{[0-9]+}}xi32>, index)
+// CHECK-NOT: tensor<?x2x?x16xf32>
+// CHECK: tensor.extract %{{.*}} : tensor<?x?xi32>
+// CHECK: return
+func.func @paged(%q: tensor<?x4x1x16xf32> {attn.name = "q"},
+                 %k: tensor<?x2x16x16xf32> {attn.name = "k"},
+                 %v: tensor<?x2x16x16xf32> {attn.name = "v"},
+                 %means: tensor<?x2x16xf32> {attn.name = "means"},
+                 %table: tensor<?x?xi32> {attn.name = "table"},
+                 %lengths: tensor<?xi64> {attn.name = "lengths"})
+    -> (tensor<?x4x1x16xf32> {attn.name = "o"}, tensor<?x2x1x4xi32> {attn.name = "chosen"}) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c15 = arith.constant 15 : i64
+  %c16 = arith.constant 16 : i64
+  %batch = tensor.dim %table, %c0 : tensor<?x?xi32>
+  %numbers = tensor.dim %table, %c1 : tensor<?x?xi32>
+  %pages = tensor.dim %means, %c0 : tensor<?x2x16xf32>
+  %last = arith.subi %pages, %c1 : index
+  %me = tensor.empty(%batch, %numbers) : tensor<?x2x?x16xf32>
+  // Summaries in the order of the text; what is no page has some other's, which
+  // the limit leaves out.
+  %own = linalg.generic {
+      indexing_maps = [affine_map<(b, g, p, d) -> (b, p)>, affine_map<(b, g, p, d) -> (b, g, p, d)>],
+      iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%table : tensor<?x?xi32>) outs(%me : tensor<?x2x?x16xf32>) {
+  ^bb0(%number: i32, %old: f32):
+    %g = linalg.index 1 : index
+    %d = linalg.index 3 : index
+    %page = arith.index_cast %number : i32 to index
+    %low = arith.maxsi %page, %c0 : index
+    %inside = arith.minsi %low, %last : index
+    %y = tensor.extract %means[%inside, %g, %d] : tensor<?x2x16xf32>
+    linalg.yield %y : f32
+  } -> tensor<?x2x?x16xf32>
+  %le = tensor.empty(%batch) : tensor<?x1x1xi64>
+  %limits = linalg.generic {
+      indexing_maps = [affine_map<(b, i, j) -> (b)>, affine_map<(b, i, j) -> (b, i, j)>],
+      iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%lengths : tensor<?xi64>) outs(%le : tensor<?x1x1xi64>) {
+  ^bb0(%n: i64, %old: i64):
+    %up = arith.addi %n, %c15 : i64
+    %y = arith.divsi %up, %c16 : i64
+    linalg.yield %y : i64
+  } -> tensor<?x1x1xi64>
+  %s = func.call @scores(%q, %own) : (tensor<?x4x1x16xf32>, tensor<?x2x?x16xf32>) -> tensor<?x2x1x?xf32>
+  %chosen, %counts = attn.top_k %s limits(%limits : tensor<?x1x1xi64>) {forced_last = 1}
+    : tensor<?x2x1x?xf32> -> tensor<?x2x1x4xi32>, tensor<?x2x1xi32>
+  %o = attn.attention %q, %k, %v
+    mask(#attn.blocks<q_block = 1, kv_block = 16>, %chosen, %counts : tensor<?x2x1x4xi32>, tensor<?x2x1xi32>)
+    pages(%table : tensor<?x?xi32>) kv_lengths(%lengths : tensor<?xi64>)
+    : tensor<?x4x1x16xf32>, tensor<?x2x16x16xf32>, tensor<?x2x16x16xf32> -> tensor<?x4x1x16xf32>
+  return %o, %chosen : tensor<?x4x1x16xf32>, tensor<?x2x1x4xi32>
+}

@@ -79,3 +79,33 @@ def test_equal_pages_take_the_first():
     means = np.ones((1, 2, 10, D), np.float32)
     for path, result in mechanisms.run_all(DECODE, "main", q=q, k=k, v=v, means=means):
         assert (result["chosen"] == [0, 1, 2, 9]).all(), path
+
+
+def test_pages_of_a_pool():
+    """Requests of other lengths share a pool; all that no request chose is NaN."""
+    lengths = np.array([200, 37, 96])
+    q, k, v, means = tensors(3, 208)
+    table = np.full((3, 13), -1, np.int32)
+    order = np.random.default_rng(1).permutation(24)
+    used = -(-lengths // PAGE)
+    for b, end in enumerate(np.cumsum(used)):
+        table[b, : used[b]] = order[end - used[b] : end]
+    pools = {n: np.full((24, 2, PAGE, D), np.nan, np.float32) for n in "kv"}
+    beside = np.zeros((24, 2, D), np.float32)
+    wanted, choices = [], []
+    for b, n in enumerate(lengths):
+        rows = {"k": k[b : b + 1, :, :n], "v": v[b : b + 1, :, :n]}
+        o, chosen = oracle.main(q[b : b + 1], rows["k"], rows["v"], PAGE, PAGES)
+        wanted.append(o)
+        choices.append(padded(chosen, PAGES))
+        for j in range(used[b]):
+            part = slice(j * PAGE, min((j + 1) * PAGE, n))
+            beside[table[b, j]] = rows["k"][0, :, part].mean(axis=1)
+            for g in range(2):
+                if j in chosen[0, g]:
+                    for name, pool in pools.items():
+                        pool[table[b, j], g, : part.stop - part.start] = rows[name][0, g, part]
+    own = dict(q=q, **pools, means=beside, table=table, lengths=lengths)
+    for path, result in mechanisms.run_all(DECODE, "paged", **own):
+        np.testing.assert_array_equal(result["chosen"], np.concatenate(choices), path)
+        mechanisms.assert_close(result["o"], np.concatenate(wanted), atol(200), path)

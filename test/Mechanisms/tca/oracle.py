@@ -60,3 +60,16 @@ def attention(q, k, v, keep, sink, window):
     seen = (np.repeat(keep, share, axis=1)[:, :, None] | near) & (j <= j[:, None])
     weights = softmax(np.where(seen, scores(q, k), -np.inf))
     return weights @ np.repeat(v.astype(np.float64), share, axis=1)
+
+
+def decode(q, k, v, keep, sink, window, prompt):
+    """The last row of q; of the prompt remain kept tokens, the first `sink` and
+    the last `window` ones, and all that came later."""
+    n = k.shape[2]
+    j = np.arange(n)
+    stays = (j < sink) | (j >= prompt - window)
+    seen = np.pad(keep, [(0, 0), (0, 0), (0, n - prompt)]) | stays
+    share = q.shape[1] // k.shape[1]
+    seen = np.repeat(seen, share, axis=1)[:, :, None]
+    weights = softmax(np.where(seen, scores(q[:, :, -1:], k), -np.inf))
+    return weights @ np.repeat(v.astype(np.float64), share, axis=1)

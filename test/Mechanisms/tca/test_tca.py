@@ -8,7 +8,8 @@ import pytest
 
 from attn.testing import mechanisms
 
-PREFILL = Path(__file__).parent / "prefill.mlir"
+FOLDER = Path(__file__).parent
+PREFILL, DECODE = FOLDER / "prefill.mlir", FOLDER / "decode.mlir"
 oracle = mechanisms.oracle(__file__)
 D, SIZE, ROWS, SINK, WINDOW = 16, 8, 8, 4, 16
 # One head with few tokens, one with more.
@@ -90,3 +91,30 @@ def test_equal_blocks_and_tokens_take_the_first():
 def test_histograms_add_up():
     for blocks in range(1, 30):
         assert all(len(oracle.table(s, blocks)) == blocks for s in SHARES)
+
+
+@pytest.mark.parametrize("batch, prompt", [(1, 8), (2, 40), (1, 133)])
+def test_decode_over_what_was_kept(batch, prompt):
+    """Three tokens; the heads' caches have other lengths, and nothing else."""
+    q, k, v = tensors(batch, prompt + 3, seed=5)
+    past = [x[:, :, :prompt] for x in (q, k, v)]
+    keep = oracle.select(oracle.importance(past[0], past[1], ROWS), budgets(prompt), SIZE)
+    near = np.arange(prompt)
+    stays = keep | (near < SINK) | (near >= prompt - WINDOW)
+    for path in mechanisms.PATHS:
+        kept = mechanisms.run(PREFILL, "main", path, q=past[0], k=past[1], v=past[2],
+                              table=budgets(prompt))["kept"]
+        cache = mechanisms.run(DECODE, "compact", path, k=past[1], v=past[2], kept=kept)
+        np.testing.assert_array_equal(cache["lengths"], stays.sum(axis=2), path)
+        assert cache["keys"].shape[2] == stays.sum(axis=2).max(), path
+        for step in range(3):
+            end = prompt + step + 1
+            new = [np.ascontiguousarray(x[:, :, end - 1 : end]) for x in (q, k, v)]
+            result = mechanisms.run(
+                DECODE, "main", path, q=new[0], k=new[1], v=new[2], past_k=cache["keys"],
+                past_v=cache["values"], lengths=cache["lengths"],
+            )
+            wanted = oracle.decode(q[:, :, :end], k[:, :, :end], v[:, :, :end], keep, SINK, WINDOW, prompt)
+            mechanisms.assert_close(result["o"], wanted, atol(end), path)
+            cache = {"keys": result["keys"], "values": result["values"], "lengths": result["next"]}
+        np.testing.assert_array_equal(cache["lengths"], stays.sum(axis=2) + 3, path)
