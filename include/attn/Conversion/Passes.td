@@ -40,6 +40,11 @@ def ConvertAttnToTilesPass
     and the weights are rounded to bf16 before they meet the values; sums stay
     in f32.
 
+    Keys in pages are packed through the page table. A decoding tile reads them
+    where they lie, page by page, without a copy. Which pages of a batch entry
+    exist is looked up once: tiles before the first that does not need no test,
+    tiles behind the last that does are not visited.
+
     Past `kv_lengths` nothing is read. Any other pair of a visited tile that is
     not kept has the weight 0, and its value counts as long as it is finite.
     Once a tile of rows is done, one test of its result tells whether it met a

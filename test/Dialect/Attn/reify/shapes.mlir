@@ -90,3 +90,35 @@ func.func @linear_attention(%q: tensor<?x4x?x8xf32>, %k: tensor<?x2x?x8xf32>,
   %b = tensor.dim %r, %c0 : tensor<?x2x8x6xf32>
   return %s, %b : index, index
 }
+
+// The batch is that of the query, not of the pool of pages.
+// CHECK-LABEL: func.func @pages
+//  CHECK-SAME:   (%[[Q:.*]]: tensor<?x4x?x8xf32>
+//   CHECK-DAG:   %[[C0:.*]] = arith.constant 0 : index
+//   CHECK-DAG:   %[[C2:.*]] = arith.constant 2 : index
+//   CHECK-DAG:   %[[B:.*]] = tensor.dim %[[Q]], %[[C0]]
+//   CHECK-DAG:   %[[S:.*]] = tensor.dim %[[Q]], %[[C2]]
+//       CHECK:   return %[[B]], %[[S]]
+func.func @pages(%q: tensor<?x4x?x8xf32>, %k: tensor<?x2x16x8xf32>, %t: tensor<?x?xi32>) -> (index, index) {
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  %o = attn.attention %q, %k, %k pages(%t : tensor<?x?xi32>)
+    : tensor<?x4x?x8xf32>, tensor<?x2x16x8xf32>, tensor<?x2x16x8xf32> -> tensor<?x4x?x8xf32>
+  %b = tensor.dim %o, %c0 : tensor<?x4x?x8xf32>
+  %s = tensor.dim %o, %c2 : tensor<?x4x?x8xf32>
+  return %b, %s : index, index
+}
+
+// CHECK-LABEL: func.func @cuts
+//  CHECK-SAME:   %[[N:.*]]: index)
+//   CHECK-DAG:   %[[C0:.*]] = arith.constant 0 : index
+//   CHECK-DAG:   %[[C2:.*]] = arith.constant 2 : index
+//       CHECK:   %[[CUTS:.*]] = arith.maxsi %[[N]], %[[C0]]
+//       CHECK:   %[[BOUNDS:.*]] = arith.addi %[[CUTS]], %[[C2]]
+//       CHECK:   return %[[BOUNDS]]
+func.func @cuts(%l: tensor<1x?xf32>, %n: index) -> index {
+  %c1 = arith.constant 1 : index
+  %b, %c = attn.segment %l cuts(%n) {threshold = 0.0, distance = 3} : tensor<1x?xf32> -> tensor<1x?xi32>, tensor<1xi32>
+  %d = tensor.dim %b, %c1 : tensor<1x?xi32>
+  return %d : index
+}

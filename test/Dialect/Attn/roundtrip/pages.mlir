@@ -33,3 +33,11 @@ func.func @all_rows(%q: tensor<1x4x50x8xf32>, %i: tensor<1x1x1x7xi64>, %n: tenso
     : tensor<1x4x50x8xf32>, tensor<1x4x50x8xf32>, tensor<1x4x50x8xf32> -> tensor<1x4x50x8xf32>
   return %o : tensor<1x4x50x8xf32>
 }
+
+// CHECK-LABEL: func.func @rows_of_heads
+//       CHECK:   attn.kv_append %{{.*}}, %{{.*}} at(%{{.*}} : tensor<?x4xi64>) : tensor<?x4x?x8xf32>, tensor<?x4x1x8xf32> -> tensor<?x4x?x8xf32>
+func.func @rows_of_heads(%k: tensor<?x4x?x8xf32>, %new: tensor<?x4x1x8xf32>, %at: tensor<?x4xi64>) -> tensor<?x4x?x8xf32> {
+  %r = attn.kv_append %k, %new at(%at : tensor<?x4xi64>)
+    : tensor<?x4x?x8xf32>, tensor<?x4x1x8xf32> -> tensor<?x4x?x8xf32>
+  return %r : tensor<?x4x?x8xf32>
+}
