@@ -15,10 +15,6 @@
 // CHECK: tensor.extract %arg{{[0-9]+}}[%{{.*}}] : tensor<?x?xi32>
 // CHECK: tensor.extract_slice %{{.*}} : tensor<?x2x16x8xf32>
 // CHECK: tensor.extract_slice %{{.*}} : tensor<?x3x16x8xf32>
-func.func @main
-// CHECK-NOT: tensor<?x6x?x8xf32>
-// CHECK: tensor.concat dim(1)
-// CHECK-NOT: tensor<?x6x?x8xf32>
 func.func @main(%q: tensor<?x6x1x8xf32> {attn.name = "q"},
                 %past_k: tensor<?x2x?x8xf32> {attn.name = "past_k"},
                 %past_v: tensor<?x3x?x8xf32> {attn.name = "past_v"},

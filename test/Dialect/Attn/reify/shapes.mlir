@@ -110,7 +110,7 @@ func.func @pages(%q: tensor<?x4x?x8xf32>, %k: tensor<?x2x16x8xf32>, %t: tensor<?
 }
 
 // CHECK-LABEL: func.func @cuts
-//  CHECK-SAME:   %[[N:.*]]: index)
+//  CHECK-SAME:   (%{{.*}}: tensor<1x?xf32>, %[[N:.*]]: index)
 //   CHECK-DAG:   %[[C0:.*]] = arith.constant 0 : index
 //   CHECK-DAG:   %[[C2:.*]] = arith.constant 2 : index
 //       CHECK:   %[[CUTS:.*]] = arith.maxsi %[[N]], %[[C0]]
