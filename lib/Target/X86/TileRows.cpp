@@ -77,10 +77,17 @@ void generalizeCopies(Block &block) {
   }
 }
 
+/// Whether `op` moves what it loads, and reads nothing else.
+static bool onlyMoves(linalg::GenericOp op) {
+  return op.getNumLoops() == 2 && op.getNumDpsInputs() == 0 &&
+         llvm::all_of(op.getBody()->getArguments(),
+                      [](BlockArgument x) { return x.use_empty(); });
+}
+
 /// The only load of `op`, if it runs along the rows in its last index, where
 /// neighbours in memory are: transposed while loading.
 memref::LoadOp transposingLoad(linalg::GenericOp op) {
-  if (op.getNumLoops() != 2 || op.getNumDpsInputs() != 0)
+  if (!onlyMoves(op))
     return {};
   memref::LoadOp found;
   for (Operation &inner : *op.getBody())
@@ -109,7 +116,7 @@ enum class PairLoad {
 /// The only load of `op`, if it makes pairs.
 std::pair<PairLoad, memref::LoadOp> pairLoad(linalg::GenericOp op,
                                              int64_t lanes) {
-  if (op.getNumLoops() != 2 || op.getNumDpsInputs() != 0)
+  if (!onlyMoves(op))
     return {};
   memref::LoadOp load;
   for (Operation &inner : *op.getBody())
