@@ -295,6 +295,8 @@ def score_cases():
                 keep="1HSK", softcap=2.0, sinks=True, **common)
         for entries in [1, 90]:
             yield A(S=150, K=170, N=entries, mask=CAUSAL, query_offset=20, dynamic="NS", **common)
+        # All heads of a group in one tile: rows are heads.
+        yield A(H=4, G=1, S=1, K=64, mask=CAUSAL, query_offset=63, score=score, dynamic="B")
         # A kept pair of no weight may hide a NaN.
         for special in ["nan_unkept"] if score == "stripes" else ["nan_some", "nan_unkept"]:
             yield A(S=70, K=150, mask=CAUSAL, query_offset=(80, 3), special=special, **common)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """LongHeads, arXiv:2402.10685, sections 3.2 and 3.3: summaries of chunks, and
-the keys that a new token reads, at positions without gaps."""
+the keys that a token reads, at positions without gaps."""
 
 import numpy as np
 
@@ -56,4 +56,25 @@ def decode(q, k, v, chosen, size, chunks, shift=0):
         own = rotate(q[0, h], place[-1:])
         s = own @ rotate(k[0, h, rows], place).T / np.sqrt(q.shape[3])
         out[0, h] = softmax(s) @ v[0, h, rows]
+    return out
+
+
+def prefill(q, k, v, r, size, free):
+    """Rows up to free + 3 chunks read everything before them; a later one its
+    chunk and the chunk before, the first and the best others, at places 0, 1, ...
+    of this selection. The row reads itself, as in decoding."""
+    out = np.zeros(q.shape)
+    parts = free + 3
+    for h, t in np.ndindex(q.shape[1], q.shape[2]):
+        own = t // size
+        if t < parts * size:
+            chunks = range(own + 1)
+        else:
+            scores = r[0, h, 1 : own - 1].astype(np.float64) @ q[0, h, t]
+            best = np.sort(np.argsort(-scores, kind="stable")[:free]) + 1
+            chunks = [0, *best, own - 1, own]
+        rows = [c * size + x for c in chunks for x in range(size) if c * size + x <= t]
+        place = np.arange(len(rows))
+        s = rotate(q[0, h, t : t + 1], place[-1:]) @ rotate(k[0, h, rows], place).T
+        out[0, h, t] = softmax(s / np.sqrt(q.shape[3])) @ v[0, h, rows]
     return out

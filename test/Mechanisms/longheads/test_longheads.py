@@ -9,7 +9,7 @@ import pytest
 from attn.testing import mechanisms
 
 FOLDER = Path(__file__).parent
-SUMMARY, DECODE = FOLDER / "summary.mlir", FOLDER / "decode.mlir"
+SUMMARY, PREFILL, DECODE = (FOLDER / f"{name}.mlir" for name in ("summary", "prefill", "decode"))
 oracle = mechanisms.oracle(__file__)
 D, SIZE, FREE = 16, 8, 2
 
@@ -84,3 +84,39 @@ def test_chunks_that_are_not_chosen_are_not_read():
             own["v"][0, h, c * SIZE : (c + 1) * SIZE] = np.nan
     for path, result in mechanisms.run_all(DECODE, "main", **own, **tables(64)):
         mechanisms.assert_close(result["o"], wanted, atol(203), path)
+
+
+def prefill_inputs(length):
+    q, k, v = tensors(length)
+    whole = length // SIZE * SIZE
+    r = oracle.summary(*(x[:, :, :whole] for x in (q, k, v)), SIZE).astype(np.float32)
+    return dict(q=q, k=k, v=v, r=r)
+
+
+@pytest.mark.parametrize("length", [1, 8, 39, 40, 41, 48, 65, 130, 203])
+def test_prefill(length):
+    own = prefill_inputs(length)
+    wanted = oracle.prefill(**own, size=SIZE, free=FREE)
+    for path, result in mechanisms.run_all(PREFILL, "main", **own, **tables(256)):
+        mechanisms.assert_close(result["o"], wanted, atol(length), path)
+
+
+@pytest.mark.parametrize("length", [41, 66, 131])
+def test_decoding_is_the_last_row_of_a_prefill(length):
+    """Where the token's chunk is not whole: decoding has it as the rest."""
+    own = prefill_inputs(length)
+    token = own | {"q": own["q"][:, :, -1:]}
+    for path in mechanisms.PATHS:
+        rows = mechanisms.run(PREFILL, "main", path, **own, **tables(256))["o"]
+        row = mechanisms.run(DECODE, "main", path, **token, **tables(64))["o"]
+        mechanisms.assert_close(rows[:, :, -1:], row, atol(length), path)
+
+
+def test_every_row_reads_the_first_chunk():
+    own = prefill_inputs(130)
+    other = own | {"v": own["v"] + (np.arange(130) < SIZE)[:, None].astype(np.float32)}
+    for path in mechanisms.PATHS:
+        a, b = (
+            mechanisms.run(PREFILL, "main", path, **x, **tables(256))["o"] for x in (own, other)
+        )
+        assert (a != b).all()
