@@ -24,8 +24,8 @@ enum class CopyKind : int32_t {
 struct DeviceCode {
   const void *cubin = nullptr;
   const char *ptx = nullptr; ///< for the driver's own assembler
-  /// Entries of emulated kernels, in the order of the metadata.
-  void (*const *emulated)(void **) = nullptr;
+  /// Emulated kernels, in the order of the metadata.
+  const void *const *emulated = nullptr;
 };
 
 struct LaunchShape {

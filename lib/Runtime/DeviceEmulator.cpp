@@ -19,8 +19,8 @@ namespace {
 class EmulatedProgram final : public DeviceProgram {
 public:
   EmulatedProgram(const attn_rt_emulator &functions, const GpuSpec &spec,
-                  void (*const *entries)(void **))
-      : functions(functions), spec(spec), entries(entries) {}
+                  const void *const *kernels)
+      : functions(functions), spec(spec), kernels(kernels) {}
 
   void launch(int32_t index, const LaunchShape &shape, void **params,
               Stream) override {
@@ -29,19 +29,20 @@ public:
     auto [x, y, z] = shape.grid;
     if (x == 0 || y == 0 || z == 0)
       return;
-    const KernelSpec &kernel = spec.kernels[index];
-    if (kernel.threads && shape.threads != kernel.threads)
-      fail("kernel '", kernel.name, "' was made for ", kernel.threads,
-           " threads but is launched with ", shape.threads);
-    check(functions.launch(entries[index], kernel.name.c_str(), x, y, z,
-                           shape.threads, kernel.sharedBytes, shape.sharedBytes,
-                           params));
+    // The emulator serves one thread at a time.
+    static std::mutex mutex;
+    std::lock_guard<std::mutex> lock(mutex);
+    const int64_t grid[] = {x, y, z}, threads[] = {shape.threads, 1, 1};
+    const char *message = functions.launch(kernels[index], grid, threads,
+                                           shape.sharedBytes, params);
+    if (message)
+      fail("kernel '", spec.kernels[index].name, "': ", message);
   }
 
 private:
   const attn_rt_emulator &functions;
   const GpuSpec &spec;
-  void (*const *entries)(void **);
+  const void *const *kernels;
 };
 
 /// Work is done when it is queued, so streams and waiting mean nothing.

@@ -73,16 +73,15 @@ attn_rt_module *attn_rt_load_symbols(void (*entry)(void **),
                                      const char *metadata, const char *folder,
                                      void (*release)(void *), void *owner);
 
-/* How attn_rt_load_code emulates kernels: functions of the emulator, which take
-   what the driver's functions of the same job take. A function that fails
-   returns a message, else NULL. */
+/* How attn_rt_load_code emulates kernels: functions of the emulator (see
+   attn/Emulator/attn_emulator.h). One that fails returns a message, else
+   NULL. */
 typedef struct attn_rt_emulator {
   void *(*alloc)(int64_t bytes); /* NULL when out of memory */
-  void (*free)(void *block);
-  const char *(*launch)(void (*entry)(void **params), const char *name,
-                        int64_t grid_x, int64_t grid_y, int64_t grid_z,
-                        int64_t threads, int64_t static_shared_bytes,
-                        int64_t dynamic_shared_bytes, void **params);
+  const char *(*free)(void *block);
+  const char *(*launch)(const void *kernel, const int64_t grid[3],
+                        const int64_t threads[3], int64_t dynamic_shared_bytes,
+                        void **params);
   const char *(*tensor_map)(void *map, void *address, int32_t dtype,
                             int32_t rank, const int64_t *sizes,
                             const int64_t *byte_strides, const int32_t *box,
@@ -103,7 +102,7 @@ typedef struct attn_rt_code {
      emulated kernels in the order of the metadata, with their emulator. */
   const void *cubin;
   const char *ptx;
-  void (*const *emulated)(void **);
+  const void *const *emulated;
   const attn_rt_emulator *emulator; /* must outlive the module */
 } attn_rt_code;
 

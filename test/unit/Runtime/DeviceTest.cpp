@@ -451,21 +451,26 @@ TEST_F(DeviceTest, CpuModulesRefuseDevicePointers) {
   EXPECT_HAS(std::string(attn_rt_last_error()), "was compiled for a CPU");
 }
 
-const char *emulatedLaunch(void (*entry)(void **), const char *name, int64_t x,
-                           int64_t, int64_t, int64_t threads, int64_t, int64_t,
-                           void **params) {
-  if (threads == 77)
+const char *emulatedLaunch(const void *kernel, const int64_t grid[3],
+                           const int64_t threads[3], int64_t, void **params) {
+  EXPECT_EQ(kernel, &mapSizes);
+  EXPECT_EQ(threads[0], 128);
+  if (grid[0] > 1)
     return "race in shared memory";
-  entry(params);
+  doubleKernel(1, 1, 1, params);
   return nullptr;
 }
 
 TEST_F(DeviceTest, Emulator) {
   static const attn_rt_emulator emulator = {
-      [](int64_t bytes) { return std::malloc(bytes); }, std::free,
+      [](int64_t bytes) { return std::malloc(bytes); },
+      [](void *block) -> const char * {
+        std::free(block);
+        return nullptr;
+      },
       emulatedLaunch, nullptr};
-  static void (*const kernels[])(void **) = {
-      [](void **params) { doubleKernel(1, 1, 1, params); }};
+  // The test's own functions see the kernel as a mere address.
+  static const void *const kernels[] = {&mapSizes};
   code = {};
   code.struct_size = sizeof(code);
   code.entry = doubleEntry;
@@ -478,6 +483,8 @@ TEST_F(DeviceTest, Emulator) {
   std::vector<float> result;
   ASSERT_EQ(run({1, 2, 3}, 1, 3, result), "");
   EXPECT_EQ(result, (std::vector<float>{2, 4, 6}));
+  EXPECT_HAS(run(std::vector<float>(200), 1, 200, result),
+             "kernel 'double': race in shared memory");
   EXPECT_STREQ(stub_log(), "") << "the driver was used";
 }
 
