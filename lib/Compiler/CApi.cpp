@@ -72,11 +72,16 @@ static llvm::Error compileFile(const char *input, StringRef output,
     stage = Stage::LLVMIR;
   } else if (extension == ".o" || extension == ".so") {
     stage = Stage::Object;
+  } else if (extension == ".ptx") {
+    stage = Stage::PTX;
+  } else if (extension == ".cubin") {
+    stage = Stage::Cubin;
   } else {
     return llvm::make_error<StatusError>(
         ATTN_BAD_OPTION,
         ("cannot tell what to write to '" + output +
-         "'; use .so, .o, .ll or .mlir, or name a stage by --emit")
+         "'; use .so, .o, .ll, .mlir, or for a GPU .ptx or .cubin, or name a "
+         "stage by --emit")
             .str());
   }
   Driver driver(options);
@@ -85,10 +90,13 @@ static llvm::Error compileFile(const char *input, StringRef output,
     return target.takeError();
   if (llvm::Error error = driver.load(input))
     return error;
-  bool isMLIR = stage < Stage::LLVMIR;
-  if (llvm::Error error = driver.lowerTo(isMLIR ? stage : Stage::LLVMDialect))
+  if (llvm::Error error = driver.lowerTo(stage))
     return error;
-  if (isMLIR)
+  if (stage == Stage::PTX)
+    return writeFile(output, driver.getPtx());
+  if (stage == Stage::Cubin)
+    return writeFile(output, driver.getCubin().bytes);
+  if (isMLIR(stage))
     return writeFile(output,
                      printModule(driver.getModule(), options.elide_weights,
                                  stage == Stage::Import));
@@ -116,9 +124,17 @@ compileJit(const char *input, const attn_compile_options &options) {
   auto code = loadObject(*object);
   if (!code)
     return code.takeError();
-  attn_rt_module *module = attn_rt_load_symbols(
-      code->entry, code->init, driver.getMetadata().c_str(),
-      driver.getFolder().c_str(), code->release, code->owner);
+  attn_rt_code loaded = {};
+  loaded.struct_size = sizeof(loaded);
+  loaded.entry = code->entry;
+  loaded.init = code->init;
+  loaded.metadata = driver.getMetadata().c_str();
+  loaded.folder = driver.getFolder().c_str();
+  loaded.release = code->release;
+  loaded.owner = code->owner;
+  loaded.cubin = code->cubin;
+  loaded.ptx = code->ptx;
+  attn_rt_module *module = attn_rt_load_code(&loaded);
   if (!module)
     return compiler::failure(attn_rt_last_error());
   return module;
@@ -172,8 +188,17 @@ int attn_explain(const char *input, const attn_compile_options *given,
       return success(isGood);
     };
   };
-  FailureOr<std::string> report = explainModule(
-      driver.getModule(), lowerTo(Stage::Raised), lowerTo(Stage::Tiles));
+  auto target = driver.getTarget();
+  if (!target)
+    return conclude(target.takeError());
+  // What the assembler says of kernels belongs to the report.
+  Stage last = target->chip.empty() ? Stage::Tiles
+               : hasPtxas()         ? Stage::Cubin
+                                    : Stage::PTX;
+  FailureOr<std::string> report =
+      explainModule(driver.getModule(), lowerTo(Stage::Raised), lowerTo(last));
+  if (succeeded(report) && !driver.getKernels().empty())
+    *report += kernelTable(driver.getKernels());
   if (succeeded(report))
     write(report->data(), report->size(), context);
   else if (!failed)

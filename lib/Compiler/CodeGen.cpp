@@ -48,8 +48,14 @@ llvm::Expected<Target> mlir::attn::compiler::findTarget(StringRef name) {
     target.vectorBytes = name == "x86-64-v4" ? 64 : 32;
     return target;
   }
+  if (name == "sm_80" || name == "sm_90a") {
+    // Host code only launches kernels: it may run on any processor.
+    target.cpu = "x86-64";
+    target.chip = name.str();
+    return target;
+  }
   return failure("unknown target '" + name +
-                 "'; known are host, x86-64-v3 and x86-64-v4");
+                 "'; known are host, x86-64-v3, x86-64-v4, sm_80 and sm_90a");
 }
 
 static llvm::Expected<std::unique_ptr<llvm::TargetMachine>>

@@ -18,6 +18,7 @@ struct Target {
   std::string cpu, features;
   int64_t vectorBytes = 32;
   bool bf16Dot = false;
+  std::string chip; ///< of a GPU: "sm_80" or "sm_90a"; the rest is its host's
 };
 
 /// The target called `name`; an error lists the known ones.

@@ -26,6 +26,10 @@ llvm::Expected<Stage> mlir::attn::compiler::findStage(StringRef name) {
       {"import", Stage::Import},
       {"raised", Stage::Raised},
       {"tiles", Stage::Tiles},
+      {"gpu", Stage::Gpu},
+      {"nvvm", Stage::NVVM},
+      {"ptx", Stage::PTX},
+      {"cubin", Stage::Cubin},
       {"bufferized", Stage::Bufferized},
       {"llvm-dialect", Stage::LLVMDialect},
       {"llvm", Stage::LLVMIR},
@@ -36,7 +40,8 @@ llvm::Expected<Stage> mlir::attn::compiler::findStage(StringRef name) {
   return llvm::make_error<StatusError>(
       ATTN_BAD_OPTION, ("unknown stage '" + name +
                         "'; known are import, raised, tiles, bufferized, "
-                        "llvm-dialect, llvm and object")
+                        "llvm-dialect, llvm and object, and of GPUs gpu, nvvm, "
+                        "ptx and cubin")
                            .str());
 }
 
@@ -190,6 +195,11 @@ llvm::Error Driver::describe() {
   return llvm::Error::success();
 }
 
+void Driver::progress(const char *what) {
+  if (options.progress)
+    options.progress(what, numDone++, numSteps, options.progress_context);
+}
+
 llvm::Error Driver::lowerTo(Stage stage) {
   auto target = getTarget();
   if (!target)
@@ -197,16 +207,17 @@ llvm::Error Driver::lowerTo(Stage stage) {
   auto attention = findAttentionPath(options.attention);
   if (!attention)
     return attention.takeError();
-  X86Options x86;
-  x86.attention = *attention;
-  x86.vectorBytes = target->vectorBytes;
-  x86.bf16Dot = target->bf16Dot;
-  x86.entry = entryName;
-  int32_t steps = static_cast<int32_t>(stage), done = 0;
-  auto progress = [&](const char *name) {
-    if (options.progress)
-      options.progress(name, done++, steps, options.progress_context);
-  };
+  if (isOfGpu(stage) && target->chip.empty())
+    return llvm::make_error<StatusError>(
+        ATTN_BAD_OPTION, "target '" + target->name +
+                             "' has no such stage; it belongs to the targets "
+                             "sm_80 and sm_90a");
+  numDone = 0;
+  numSteps =
+      target->chip.empty()
+          ? std::min<int32_t>(
+                static_cast<int32_t>(stage) - (stage > Stage::Cubin ? 4 : 0), 4)
+          : std::min<int32_t>(static_cast<int32_t>(stage), 7);
   if (stage == Stage::Import)
     return llvm::Error::success();
   if (llvm::Error error = describe())
@@ -221,13 +232,39 @@ llvm::Error Driver::lowerTo(Stage stage) {
     return error;
   if (stage == Stage::Raised)
     return llvm::Error::success();
+  if (!target->chip.empty())
+    return lowerForGpu(*target, *attention, stage);
+  X86Options x86;
+  x86.attention = *attention;
+  x86.vectorBytes = target->vectorBytes;
+  x86.bf16Dot = target->bf16Dot;
+  x86.entry = entryName;
   progress("building tile programs");
   if (llvm::Error error = run(
           "tiles", [&](PassManager &pm) { buildX86TensorPipeline(pm, x86); }))
     return error;
   if (stage == Stage::Tiles)
     return llvm::Error::success();
+  if (llvm::Error error = describeModule(*target, ""))
+    return error;
+  progress("assigning buffers");
+  if (llvm::Error error = run("bufferized", [&](PassManager &pm) {
+        buildX86BufferPipeline(pm, x86);
+      }))
+    return error;
+  if (stage == Stage::Bufferized)
+    return llvm::Error::success();
+  progress("lowering to LLVM");
+  return run("llvm-dialect", [&](PassManager &pm) {
+    buildX86LLVMPipeline(pm, x86);
+    AttnEmitEntryPassOptions options;
+    options.entry = entryName;
+    options.metadata = metadata;
+    pm.addPass(createAttnEmitEntryPass(options));
+  });
+}
 
+llvm::Error Driver::describeModule(const Target &target, StringRef extra) {
   // Weights have their numbers now.
   auto folderJson = llvm::json::Value(folder);
   llvm::json::Array files;
@@ -247,28 +284,12 @@ llvm::Error Driver::lowerTo(Stage stage) {
       files.push_back(llvm::json::Object{{"name", name.str()},
                                          {"size", static_cast<int64_t>(size)}});
     }
+  metadata.clear();
   llvm::raw_string_ostream(metadata)
       << "{\"format\":1,\"producer\":\"attn " ATTN_VERSION "\",\"target\":\""
-      << target->name << "\",\"folder\":" << folderJson
+      << target.name << "\",\"folder\":" << folderJson
       << ",\"files\":" << llvm::json::Value(std::move(files)) << ','
-      << signature << ',' << describeWeights(*module) << '}';
-
-  progress("assigning buffers");
-  if (llvm::Error error = run("bufferized", [&](PassManager &pm) {
-        buildX86BufferPipeline(pm, x86);
-      }))
-    return error;
-  if (stage == Stage::Bufferized)
-    return llvm::Error::success();
-  progress("lowering to LLVM");
-  if (llvm::Error error = run("llvm-dialect", [&](PassManager &pm) {
-        buildX86LLVMPipeline(pm, x86);
-        AttnEmitEntryPassOptions options;
-        options.entry = entryName;
-        options.metadata = metadata;
-        pm.addPass(createAttnEmitEntryPass(options));
-      }))
-    return error;
+      << signature << ',' << describeWeights(*module) << extra << '}';
   return llvm::Error::success();
 }
 

@@ -4,7 +4,9 @@
 #define ATTN_LIB_COMPILER_DRIVER_H
 
 #include "CodeGen.h"
+#include "Gpu/GpuCode.h"
 #include "attn/Compiler/attn_compiler.h"
+#include "attn/Target/X86/Pipeline.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
@@ -33,11 +35,25 @@ enum class Stage {
   Import,
   Raised,
   Tiles,
+  Gpu,   ///< kernels in the gpu dialect
+  NVVM,  ///< kernels in LLVM dialect
+  PTX,   ///< text, of the kernels only
+  Cubin, ///< machine code, of the kernels only
   Bufferized,
   LLVMDialect,
   LLVMIR,
   Object
 };
+
+/// Whether `stage` is printed as MLIR.
+inline bool isMLIR(Stage stage) {
+  return stage != Stage::PTX && stage != Stage::Cubin && stage < Stage::LLVMIR;
+}
+
+/// Whether only code for GPUs has `stage`.
+inline bool isOfGpu(Stage stage) {
+  return stage >= Stage::Gpu && stage <= Stage::Cubin;
+}
 
 /// One compilation. Owns the context and the module.
 class Driver {
@@ -47,7 +63,7 @@ public:
 
   /// Reads MODEL.onnx or FILE.mlir and finds its entry function.
   llvm::Error load(StringRef path);
-  /// Runs the passes up to `stage`, an MLIR one.
+  /// Runs the passes up to `stage`; of those behind LLVMDialect, up to that.
   llvm::Error lowerTo(Stage stage);
   /// The code of the whole module, after `lowerTo(Stage::LLVMDialect)`.
   llvm::Expected<llvm::SmallVector<char, 0>> generate(CodeKind kind);
@@ -56,6 +72,11 @@ public:
   func::FuncOp getEntry() { return entry; }
   /// The JSON text that the artifact embeds.
   const std::string &getMetadata() const { return metadata; }
+  /// The kernels of a GPU's module, after `lowerTo(Stage::PTX)`: their text,
+  /// machine code (from Stage::Cubin on) and what the assembler said.
+  const std::string &getPtx() const { return ptx; }
+  const Cubin &getCubin() const { return cubin; }
+  ArrayRef<KernelInfo> getKernels() const { return kernels; }
   /// Folder in which weight files lie.
   const std::string &getFolder() const { return folder; }
   llvm::Expected<Target> getTarget();
@@ -64,6 +85,13 @@ private:
   llvm::Error run(StringRef what, llvm::function_ref<void(PassManager &)> fill);
   llvm::Error findEntry();
   llvm::Error describe();
+  /// The stages from `raised` on, for a GPU.
+  llvm::Error lowerForGpu(const Target &target, AttentionPath attention,
+                          Stage stage);
+  llvm::Error generateKernels(const Target &target, Stage stage);
+  /// Composes the metadata; `extra` is one more entry, or empty.
+  llvm::Error describeModule(const Target &target, StringRef extra);
+  void progress(const char *what);
   /// The first error that MLIR reported, or `fallback`.
   llvm::Error collected(const Twine &fallback);
 
@@ -74,7 +102,10 @@ private:
   std::string path, folder, signature, metadata;
   OwningOpRef<ModuleOp> module;
   func::FuncOp entry;
-  std::string entryName;
+  std::string entryName, ptx;
+  Cubin cubin;
+  std::vector<KernelInfo> kernels;
+  int32_t numSteps = 0, numDone = 0;
 };
 
 /// The stage called `name`; an error lists the known ones.

@@ -62,10 +62,17 @@ Expected<LoadedCode> mlir::attn::compiler::loadObject(ArrayRef<char> object) {
     return entry.takeError();
   LoadedCode code;
   code.entry = entry->toPtr<void (*)(void **)>();
-  auto init = (*jit)->lookup("attn_packed_init");
-  code.init = init ? init->toPtr<void (*)(void **)>() : nullptr;
-  if (!init)
-    consumeError(init.takeError());
+  auto lookup = [&](StringRef name) -> void * {
+    auto found = (*jit)->lookup(name);
+    if (found)
+      return found->toPtr<void *>();
+    consumeError(found.takeError());
+    return nullptr;
+  };
+  code.init = reinterpret_cast<void (*)(void **)>(lookup("attn_packed_init"));
+  code.cubin = lookup("attn_gpu_cubin");
+  code.ptx = static_cast<const char *>(lookup("attn_gpu_ptx"));
+  code.emulated = lookup(emulatedName);
   code.owner = jit->release();
   code.release = [](void *owner) { delete static_cast<orc::LLJIT *>(owner); };
   return code;

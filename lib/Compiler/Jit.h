@@ -4,9 +4,13 @@
 #define ATTN_LIB_COMPILER_JIT_H
 
 #include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
 namespace mlir::attn::compiler {
+
+/// The table of emulated kernels, in the order of the metadata.
+inline constexpr llvm::StringLiteral emulatedName = "attn_emulated_kernels";
 
 /// Code in memory; `release(owner)` frees it.
 struct LoadedCode {
@@ -14,6 +18,9 @@ struct LoadedCode {
   void (*init)(void **); ///< null if the module needs none
   void (*release)(void *);
   void *owner;
+  // Null in modules for a processor.
+  const void *cubin, *emulated;
+  const char *ptx;
 };
 
 /// Loads an object file that has the entry point of a compiled module.

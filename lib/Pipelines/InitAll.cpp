@@ -7,6 +7,7 @@
 #include "attn/Dialect/Device/IR/DeviceDialect.h"
 #include "attn/Dialect/NV/IR/NVDialect.h"
 #include "attn/Dialect/Runtime/IR/RuntimeDialect.h"
+#include "attn/Target/NVIDIA/HostPasses.h"
 #include "attn/Target/NVIDIA/NVPasses.h"
 #include "attn/Target/X86/Passes.h"
 #include "attn/Target/X86/Tile.h"
@@ -21,6 +22,7 @@ void mlir::attn::registerAllDialects(DialectRegistry &registry) {
 void mlir::attn::registerAllPasses() {
   registerAttnTransformsPasses();
   registerAttnNVPasses();
+  registerAttnGpuHostPasses();
   registerAttnX86Passes();
   registerAttnConversionPasses();
   registerAttnTilePasses();

@@ -226,6 +226,15 @@ int attn_rt_device_tensor_free(int32_t device, attn_rt_tensor *tensor,
   });
 }
 
+int attn_rt_device_synchronize(int32_t device, void *stream) {
+  return guarded(1, [&] {
+    Device &gpu = cudaDevice(device);
+    DeviceScope scope(gpu);
+    gpu.synchronize(stream);
+    return 0;
+  });
+}
+
 int attn_rt_device_tensor_copy(int32_t device, const attn_rt_tensor *tensor,
                                int32_t to_device, attn_rt_tensor *result) {
   return guarded(1, [&] {

@@ -1,10 +1,12 @@
 //===- DeviceCalls.cpp - What host code of GPU modules calls --------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "DeviceCalls.h"
+#include "Descriptor.h"
 #include "DeviceState.h"
 #include "Error.h"
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 using namespace attn::rt;
 
@@ -50,6 +52,50 @@ void attn_gpu_copy_strided(void *to, const int64_t *to_strides,
   onDevice([&](DeviceState &state, Context &) {
     copyStrided(state.device, to, to_strides, from, from_strides, sizes, rank,
                 element_bytes, CopyKind::DeviceToDevice, state.stream);
+  });
+}
+
+/// Row-major strides of an array without gaps.
+static std::vector<int64_t> denseStrides(const int64_t *sizes, int32_t rank) {
+  std::vector<int64_t> strides(rank);
+  int64_t stride = 1;
+  for (int32_t i = rank; i-- > 0;) {
+    strides[i] = stride;
+    stride *= std::max<int64_t>(sizes[i], 1);
+  }
+  return strides;
+}
+
+void *attn_gpu_make_dense(void *address, const int64_t *strides,
+                          const int64_t *sizes, int32_t rank,
+                          int64_t element_bytes) {
+  return onDevice([&](DeviceState &state, Context &) -> void * {
+    int64_t count = 1;
+    for (int32_t i = 0; i < rank; ++i)
+      count *= sizes[i];
+    // Kernels and tensor maps rely on the alignment of whole tensors too.
+    if (count == 0 || (isContiguous(sizes, strides, rank) &&
+                       reinterpret_cast<uintptr_t>(address) % 16 == 0))
+      return address;
+    void *dense = state.allocate(count * element_bytes);
+    copyStrided(state.device, dense, denseStrides(sizes, rank).data(), address,
+                strides, sizes, rank, element_bytes, CopyKind::DeviceToDevice,
+                state.stream);
+    return dense;
+  });
+}
+
+void attn_gpu_end_dense(void *dense, void *address, const int64_t *strides,
+                        const int64_t *sizes, int32_t rank,
+                        int64_t element_bytes, int32_t copy_back) {
+  onDevice([&](DeviceState &state, Context &) {
+    if (dense == address)
+      return;
+    if (copy_back)
+      copyStrided(state.device, address, strides, dense,
+                  denseStrides(sizes, rank).data(), sizes, rank, element_bytes,
+                  CopyKind::DeviceToDevice, state.stream);
+    state.release(dense);
   });
 }
 

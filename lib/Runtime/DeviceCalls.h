@@ -18,6 +18,14 @@ void attn_gpu_copy_strided(void *to, const int64_t *to_strides,
                            const void *from, const int64_t *from_strides,
                            const int64_t *sizes, int32_t rank,
                            int64_t element_bytes);
+/// `address`, if the array there has no gaps; else a dense copy of it. Ends by
+/// the other function, which copies back what a kernel wrote if it is told to.
+void *attn_gpu_make_dense(void *address, const int64_t *strides,
+                          const int64_t *sizes, int32_t rank,
+                          int64_t element_bytes);
+void attn_gpu_end_dense(void *dense, void *address, const int64_t *strides,
+                        const int64_t *sizes, int32_t rank,
+                        int64_t element_bytes, int32_t copy_back);
 /// A few bytes of GPU memory for the host; waits.
 void attn_gpu_read(void *to, const void *from, int64_t bytes);
 /// A few bytes of host memory for the GPU.

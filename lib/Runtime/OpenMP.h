@@ -3,6 +3,11 @@
 #ifndef ATTN_LIB_RUNTIME_OPENMP_H
 #define ATTN_LIB_RUNTIME_OPENMP_H
 
+#ifdef ATTN_LEAN
+// Host code of GPU modules has no parallel loops.
+inline int omp_get_max_threads() { return 1; }
+inline void omp_set_num_threads(int) {}
+#else
 // Declared by hand, since clang's own header and -fopenmp mean another
 // library than the one that oneDNN uses.
 extern "C" {
@@ -12,5 +17,6 @@ void omp_set_num_threads(int threads);
 void GOMP_parallel(void (*body)(void *), void *data, unsigned threads,
                    unsigned flags);
 }
+#endif
 
 #endif // ATTN_LIB_RUNTIME_OPENMP_H

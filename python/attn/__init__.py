@@ -12,11 +12,13 @@ with one line that says what is wrong and what to do.
 """
 
 from attn._compiler import compile, explain, import_onnx
+from attn._device import DeviceArray, to_device
 from attn._dtypes import bfloat16
 from attn._library import Error, UnsupportedError
 from attn._model import Model, TensorInfo, load
 
 __all__ = [
+    "DeviceArray",
     "Error",
     "Model",
     "TensorInfo",
@@ -26,4 +28,5 @@ __all__ = [
     "explain",
     "import_onnx",
     "load",
+    "to_device",
 ]

@@ -7,7 +7,9 @@ import os
 from attn import _library
 
 
-def _options(target=None, entry=None, emit=None, attention=None, elide_weights=False):
+def _options(
+    target=None, entry=None, emit=None, attention=None, elide_weights=False, emulate=False
+):
     def text(value):
         return None if value is None else os.fsencode(value)
 
@@ -18,14 +20,16 @@ def _options(target=None, entry=None, emit=None, attention=None, elide_weights=F
         emit=text(emit),
         attention=text(attention),
         elide_weights=int(elide_weights),
+        emulate=int(emulate),
     )
 
 
 def compile(path, output, *, target=None, entry=None, emit=None, attention=None):
     """Compiles a model file (.onnx or .mlir) to the file `output`.
 
-    The extension of `output` says to what: .so for `attn.load`, .o, .ll or
-    .mlir. `target` is "host" (default), "x86-64-v3" or "x86-64-v4"; `entry`
+    The extension of `output` says to what: .so for `attn.load`, .o, .ll,
+    .mlir, or for a GPU .ptx or .cubin. `target` is "host" (default),
+    "x86-64-v3", "x86-64-v4", or the GPUs "sm_80" and "sm_90a"; `entry`
     names the function of an .mlir file that has several; `emit` names the
     stage at which to stop. `attention` is "tiles" (default) or "plain", to
     compute every operation by its definition. The output is written whole or not
@@ -39,9 +43,9 @@ def compile(path, output, *, target=None, entry=None, emit=None, attention=None)
         _library.raise_compiler_error()
 
 
-def compile_in_memory(path, *, target=None, entry=None, attention=None):
+def compile_in_memory(path, *, target=None, entry=None, attention=None, emulate=False):
     """Handle of a module compiled into memory."""
-    options = _options(target, entry, attention=attention)
+    options = _options(target, entry, attention=attention, emulate=emulate)
     handle = _library.compiler().attn_compile_jit(os.fsencode(path), ctypes.byref(options))
     if not handle:
         _library.raise_compiler_error()

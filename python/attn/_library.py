@@ -4,7 +4,12 @@
 import ctypes
 import functools
 import os
+import weakref
 from pathlib import Path
+
+import numpy as np
+
+from attn import _dtypes
 
 MAX_RANK = 8
 BAD_OPTION = 2
@@ -60,6 +65,18 @@ class Options(ctypes.Structure):
         ("progress", PROGRESS),
         ("progress_context", ctypes.c_void_p),
         ("attention", ctypes.c_char_p),
+        ("emulate", ctypes.c_int32),
+    ]
+
+
+class RunOptions(ctypes.Structure):
+    """attn_rt_run_options"""
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("device", ctypes.c_int32),
+        ("on_device", ctypes.c_int32),
+        ("stream", ctypes.c_void_p),
     ]
 
 
@@ -77,10 +94,18 @@ RUNTIME_FUNCTIONS = {
     "attn_rt_input_info": (ctypes.c_int, [_module, ctypes.c_int32, ctypes.POINTER(Info)]),
     "attn_rt_output_info": (ctypes.c_int, [_module, ctypes.c_int32, ctypes.POINTER(Info)]),
     "attn_rt_metadata": (_string, [_module]),
-    "attn_rt_run": (
+    "attn_rt_run_with": (
         ctypes.c_int,
         [_module, ctypes.POINTER(_string), ctypes.POINTER(Tensor), ctypes.c_int32,
-         ctypes.POINTER(Tensor)],
+         ctypes.POINTER(Tensor), ctypes.POINTER(RunOptions)],
+    ),
+    "attn_rt_device_tensor_free": (
+        ctypes.c_int, [ctypes.c_int32, ctypes.POINTER(Tensor), ctypes.c_void_p],
+    ),
+    "attn_rt_device_synchronize": (ctypes.c_int, [ctypes.c_int32, ctypes.c_void_p]),
+    "attn_rt_device_tensor_copy": (
+        ctypes.c_int,
+        [ctypes.c_int32, ctypes.POINTER(Tensor), ctypes.c_int32, ctypes.POINTER(Tensor)],
     ),
     "attn_rt_tensor_free": (None, [ctypes.POINTER(Tensor)]),
     "attn_rt_set_threads": (ctypes.c_int, [_module, ctypes.c_int32]),
@@ -130,6 +155,19 @@ def compiler():
     # First, so that both libraries share the one runtime of this folder.
     runtime()
     return _open("libAttnCompiler.so", COMPILER_FUNCTIONS)
+
+
+def take_array(tensor):
+    """An array on the runtime's memory, which goes back with the array."""
+    shape = tuple(tensor.shape[: tensor.rank])
+    dtype = _dtypes.NUMPY_TYPES[tensor.dtype]
+    count = 1
+    for size in shape:
+        count *= size
+    buffer = (ctypes.c_char * max(count * dtype.itemsize, 1)).from_address(tensor.data)
+    owner = Tensor(data=tensor.data)
+    weakref.finalize(buffer, runtime().attn_rt_tensor_free, ctypes.byref(owner))
+    return np.ndarray(shape, dtype, buffer)
 
 
 def raise_runtime_error():

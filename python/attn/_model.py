@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attn import _compiler, _dtypes, _library
+from attn import _compiler, _device, _dtypes, _library
 from attn._library import Error
 
 
@@ -30,18 +30,20 @@ class TensorInfo:
         return f"{self.name}: {self.dtype} [{sizes}]"
 
 
-def load(path, *, target=None, entry=None, attention=None):
+def load(path, *, target=None, entry=None, attention=None, emulate=False):
     """Loads a library that `attn.compile` wrote, or compiles a model.
 
     A path that ends in `.so` is loaded by the runtime alone; `.onnx` and
     `.mlir` files are compiled into memory, with `target`, `entry` and
-    `attention` as in `attn.compile`. Returns a `Model`.
+    `attention` as in `attn.compile`. With `emulate`, the kernels of a GPU's
+    target run on this processor, slowly, and every access to memory is
+    checked. Returns a `Model`.
     """
     name = os.fspath(path)
     if name.endswith(".so"):
-        if (target, entry, attention) != (None, None, None):
+        if (target, entry, attention, emulate) != (None, None, None, False):
             raise Error(
-                f"target, entry and attention have no meaning for '{name}', "
+                f"target, entry, attention and emulate have no meaning for '{name}', "
                 "which is compiled already"
             )
         handle = _library.runtime().attn_rt_load(os.fsencode(name))
@@ -49,7 +51,9 @@ def load(path, *, target=None, entry=None, attention=None):
             _library.raise_runtime_error()
         return Model(handle)
     return Model(
-        _compiler.compile_in_memory(name, target=target, entry=entry, attention=attention)
+        _compiler.compile_in_memory(
+            name, target=target, entry=entry, attention=attention, emulate=emulate
+        )
     )
 
 
@@ -115,18 +119,59 @@ class Model:
         `inputs` is a mapping, and keywords add to it. An array must have the
         type that the model asks for: nothing is converted, except that lists
         and numbers take that type, and a uint16 array is taken as bits where
-        bfloat16 is asked for.
+        bfloat16 is asked for. A model for a GPU copies them to GPU 0 and the
+        results back; see `run_on` for tensors that lie on a GPU.
         """
         given = dict(inputs or {}, **named)
+        return self.run_on(given)
+
+    def run_on(self, inputs, *, device=None, stream=None):
+        """Runs a model for a GPU on GPU number `device`, in order with `stream`.
+
+        If the inputs lie on a GPU (PyTorch tensors, or any object with
+        DLPack's methods), nothing is copied, the call returns when the work is
+        in the stream, and the results are `DeviceArray` objects. The stream is
+        a CUstream's number or PyTorch's or CuPy's object; None is the default
+        stream. Inputs on the host go to the GPU and results come back.
+        """
         library = _library.runtime()
-        # Kept in a list: the structures below hold only addresses.
-        arrays = [self._prepare(name, value) for name, value in given.items()]
-        names = (ctypes.c_char_p * len(arrays))(*[name.encode() for name in given])
+        resident = [name for name, value in inputs.items() if _device.is_on_gpu(value)]
+        on_device = bool(resident)
+        if on_device and len(resident) != len(inputs):
+            other = next(name for name in inputs if name not in resident)
+            raise Error(
+                f"input '{resident[0]}' lies on a GPU but '{other}' does not; move them all"
+            )
+        # Kept in lists: the structures below hold only addresses.
+        if on_device:
+            described = [_device.describe(name, x, stream) for name, x in inputs.items()]
+            places = {number for _, _, number in described} | ({device} - {None})
+            if len(places) > 1:
+                raise Error(f"the inputs and the run are on several GPUs: {sorted(places)}")
+            device = places.pop()
+            arrays = [(owner, tensor) for owner, tensor, _ in described]
+        else:
+            arrays = [self._prepare(name, value) for name, value in inputs.items()]
+        names = (ctypes.c_char_p * len(arrays))(*[name.encode() for name in inputs])
         tensors = (_library.Tensor * len(arrays))(*[tensor for _, tensor in arrays])
         results = (_library.Tensor * len(self.outputs))()
-        if library.attn_rt_run(self._handle, names, tensors, len(arrays), results) != 0:
+        number = _device.stream_number(stream)
+        options = _library.RunOptions(
+            struct_size=ctypes.sizeof(_library.RunOptions), device=device or 0,
+            on_device=on_device, stream=number or None,
+        )
+        status = library.attn_rt_run_with(
+            self._handle, names, tensors, len(arrays), results, ctypes.byref(options)
+        )
+        if status != 0:
             _library.raise_runtime_error()
-        return {info.name: _take(result) for info, result in zip(self.outputs, results)}
+        if on_device:
+            # Copies: the elements of `results` are views of its memory.
+            taken = [_library.Tensor.from_buffer_copy(result) for result in results]
+            results = [_device.DeviceArray(x, device, number or None) for x in taken]
+        else:
+            results = [_library.take_array(result) for result in results]
+        return {info.name: result for info, result in zip(self.outputs, results)}
 
     def _prepare(self, name, value):
         expected = next((info.dtype for info in self.inputs if info.name == name), None)
@@ -161,16 +206,3 @@ class Model:
         lines = [f"  in  {info}" for info in self.inputs]
         lines += [f"  out {info}" for info in self.outputs]
         return "\n".join(["<attn.Model", *lines, ">"])
-
-
-def _take(tensor):
-    """An array on the runtime's memory, which goes back with the array."""
-    shape = tuple(tensor.shape[: tensor.rank])
-    dtype = _dtypes.NUMPY_TYPES[tensor.dtype]
-    count = 1
-    for size in shape:
-        count *= size
-    buffer = (ctypes.c_char * max(count * dtype.itemsize, 1)).from_address(tensor.data)
-    owner = _library.Tensor(data=tensor.data)
-    weakref.finalize(buffer, _library.runtime().attn_rt_tensor_free, ctypes.byref(owner))
-    return np.ndarray(shape, dtype, buffer)

@@ -18,12 +18,16 @@ void attn::tool::addCompileCommand(CLI::App &app) {
   command->add_option("MODEL.onnx|FILE.mlir", state->model, "the model")
       ->type_name("")
       ->required();
-  command->add_option("-o", state->output, "OUT.so, OUT.o, OUT.ll or OUT.mlir")
+  command
+      ->add_option("-o", state->output,
+                   "OUT.so, OUT.o, OUT.ll, OUT.mlir, or of a GPU "
+                   "OUT.ptx or OUT.cubin")
       ->type_name("FILE")
       ->required();
   command
       ->add_option("--target", state->options.target,
-                   "host (default), x86-64-v3 or x86-64-v4")
+                   "host (default), x86-64-v3, x86-64-v4, sm_80 or "
+                   "sm_90a")
       ->type_name("NAME");
   command
       ->add_option("--entry", state->options.entry,
@@ -36,7 +40,9 @@ void attn::tool::addCompileCommand(CLI::App &app) {
       ->type_name("PATH");
   command
       ->add_option("--emit", state->options.emit,
-                   "stage to stop at, for OUT.mlir")
+                   "stage to stop at: import, raised, tiles, "
+                   "bufferized, llvm-dialect; of a GPU also gpu, nvvm, ptx, "
+                   "cubin")
       ->type_name("NAME");
   command->callback([state] {
     checkReadable(state->model);

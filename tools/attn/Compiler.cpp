@@ -76,6 +76,7 @@ attn_compile_options CompileOptions::get() const {
   options.emit = orNull(emit);
   options.attention = orNull(attention);
   options.elide_weights = elideWeights;
+  options.emulate = emulate;
   options.progress = [](const char *stage, int32_t done, int32_t total,
                         void *) { showProgress(stage, done, total); };
   return options;

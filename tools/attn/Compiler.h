@@ -42,7 +42,7 @@ const Compiler &loadCompiler();
 /// What the subcommands that compile have in common.
 struct CompileOptions {
   std::string target, entry, emit, attention;
-  bool elideWeights = false;
+  bool elideWeights = false, emulate = false;
 
   /// Valid as long as this object is.
   attn_compile_options get() const;

@@ -25,9 +25,9 @@ struct RunOptions {
   std::vector<std::string> inputs;
   std::string inputsFile, outputsFile, expectFile;
   double rtol = 1e-4, atol = 1e-5;
-  int repeat = 0, threads = 0;
+  int repeat = 0, threads = 0, device = 0;
   uint64_t seed = 0;
-  bool emulate = false, memory = false;
+  bool memory = false;
 };
 } // namespace
 
@@ -88,8 +88,10 @@ namespace {
 class Runner {
 public:
   Runner(attn_rt_module *module, const NamedTensors &inputs,
-         const std::string &model)
+         const std::string &model, int device)
       : module(module), model(model) {
+    options.struct_size = sizeof(options);
+    options.device = device;
     for (const auto &[name, tensor] : inputs) {
       names.push_back(name.c_str());
       views.push_back(tensor.view());
@@ -101,9 +103,9 @@ public:
   double
   call(const std::function<void(std::vector<attn_rt_tensor> &)> &consume) {
     auto start = std::chrono::steady_clock::now();
-    int status =
-        attn_rt_run(module, names.data(), views.data(),
-                    static_cast<int32_t>(views.size()), outputs.data());
+    int status = attn_rt_run_with(module, names.data(), views.data(),
+                                  static_cast<int32_t>(views.size()),
+                                  outputs.data(), &options);
     std::chrono::duration<double, std::milli> time =
         std::chrono::steady_clock::now() - start;
     if (status != 0) {
@@ -119,6 +121,7 @@ public:
 private:
   attn_rt_module *module;
   const std::string &model;
+  attn_rt_run_options options = {};
   std::vector<const char *> names;
   std::vector<attn_rt_tensor> views, outputs;
 };
@@ -199,9 +202,12 @@ static long peakResident() {
 }
 
 static void run(const RunOptions &options) {
-  if (options.emulate)
-    throw UsageError("--emulate runs GPU code on the processor, and this "
-                     "version of attn has no GPU target; leave it out");
+  if (options.compile.emulate && options.model.ends_with(".so"))
+    throw UsageError("--emulate has no meaning for '" + options.model +
+                     "', which is compiled already; name the model's source");
+  if (options.compile.emulate && !options.compile.target.starts_with("sm_"))
+    throw UsageError("--emulate runs the code of a GPU on this processor; say "
+                     "which by --target sm_80 or sm_90a");
   if (!options.outputsFile.empty())
     checkWritable(options.outputsFile);
   // What is quick to check comes before what is slow to compile.
@@ -213,7 +219,7 @@ static void run(const RunOptions &options) {
   if (attn_rt_set_threads(module.get(), options.threads) != 0)
     fail(attn_rt_last_error());
 
-  Runner runner(module.get(), inputs, options.model);
+  Runner runner(module.get(), inputs, options.model, options.device);
   runner.call([&](std::vector<attn_rt_tensor> &results) {
     for (size_t i = 0; i < results.size(); ++i) {
       attn_rt_tensor_info info;
@@ -282,7 +288,7 @@ void attn::tool::addRunCommand(CLI::App &app) {
       ->check(checkCount);
   command
       ->add_option("--target", options->compile.target,
-                   "processor to compile for (default: host)")
+                   "host (default), x86-64-v3, x86-64-v4, sm_80 or sm_90a")
       ->type_name("NAME");
   command
       ->add_option("--entry", options->compile.entry,
@@ -298,7 +304,13 @@ void attn::tool::addRunCommand(CLI::App &app) {
                    "seed of random inputs (default: 0)")
       ->type_name("N");
   command->add_flag("--memory", options->memory, "print the peak of memory");
-  command->add_flag("--emulate", options->emulate,
-                    "run GPU code on the processor");
+  command
+      ->add_option("--device", options->device,
+                   "number of the GPU that runs a GPU's code (default: 0)")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber);
+  command->add_flag("--emulate", options->compile.emulate,
+                    "run a GPU's code on this processor, checking each access "
+                    "to memory");
   command->callback([options] { run(*options); });
 }

@@ -24,7 +24,8 @@ enum {
    member that is 0 takes its default. */
 typedef struct attn_compile_options {
   uint32_t struct_size;
-  /* Processor to compile for: "host" (default), "x86-64-v3", ... */
+  /* What to compile for: "host" (default), "x86-64-v3", "x86-64-v4", or the
+     GPUs "sm_80" and "sm_90a". */
   const char *target;
   /* Public function to compile; default: the only one. */
   const char *entry;
@@ -41,6 +42,9 @@ typedef struct attn_compile_options {
      there is one, "plain" never: every operation becomes its definition in
      plain linalg. */
   const char *attention;
+  /* For attn_compile_jit with a GPU as target: the kernels run on this
+     processor, by emulation. */
+  int32_t emulate;
 } attn_compile_options;
 
 /* One line about the calling thread's last failure, until its next call:

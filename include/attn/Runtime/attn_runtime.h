@@ -154,6 +154,9 @@ int attn_rt_run_with(attn_rt_module *module, const char *const *names,
 int attn_rt_device_tensor_free(int32_t device, attn_rt_tensor *tensor,
                                void *stream);
 
+/* Waits for the work on `stream` of GPU `device`. */
+int attn_rt_device_synchronize(int32_t device, void *stream);
+
 /* A dense tensor of the size of `tensor` on GPU `device`, with the contents of
    `tensor`, which lies on the host (to_device 1); or the other way (0). The
    data of `result` is to be freed as that of an output. Waits. */

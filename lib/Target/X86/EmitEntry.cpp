@@ -57,8 +57,10 @@ struct AttnEmitEntryPass final
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    rename("_mlir_memref_to_llvm_alloc", "attn_rt_alloc");
-    rename("_mlir_memref_to_llvm_free", "attn_rt_free");
+    rename("_mlir_memref_to_llvm_alloc",
+           onDevice ? "attn_gpu_alloc" : "attn_rt_alloc");
+    rename("_mlir_memref_to_llvm_free",
+           onDevice ? "attn_gpu_free" : "attn_rt_free");
     if (!module.lookupSymbol("_mlir_ciface_" + entry)) {
       module.emitError("the entry function '")
           << entry << "' has no C wrapper; it must be public and work on "

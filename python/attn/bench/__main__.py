@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Measures this project against its peers, as ratios in one run.
 
-`python -m attn.bench mechanisms` measures what sparsity saves instead.
+`python -m attn.bench mechanisms` measures what sparsity saves instead, and
+`python -m attn.bench gpu` the kernels for GPUs.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from attn.bench import cases, compare, mechanisms, resources
+from attn.bench import cases, compare, gpu, mechanisms, resources
 
 
 def machine():
@@ -80,6 +81,8 @@ def good(row):
 def main():
     if sys.argv[1:2] == ["mechanisms"]:
         return mechanisms.main(sys.argv[2:])
+    if sys.argv[1:2] == ["gpu"]:
+        return gpu.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m attn.bench", description=__doc__)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of both sides")
     parser.add_argument("--only", default="", help="part of a case's name")

@@ -238,11 +238,14 @@ def AttnEmitEntryPass : Pass<"attn-emit-entry", "::mlir::ModuleOp"> {
     Post: a function `attn_packed_main(void **)`, another one
           `attn_packed_init` if there is `attn_init`, the JSON text
           `attn_metadata`, and memory through `attn_rt_alloc` and
-          `attn_rt_free`. Everything else is internal.
+          `attn_rt_free`, or of a device through `attn_gpu_alloc` and
+          `attn_gpu_free`. Everything else is internal.
   }];
   let options = [
     Option<"metadata", "metadata", "std::string", "", "JSON text to embed">,
-    Option<"entry", "entry", "std::string", "\"main\"", "entry function">
+    Option<"entry", "entry", "std::string", "\"main\"", "entry function">,
+    Option<"onDevice", "on-device", "bool", "false",
+           "buffers lie in the memory of a device">
   ];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }

@@ -1,0 +1,101 @@
+//===- GpuDriver.cpp - From tiles to an artifact for a GPU ----------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "../Driver.h"
+#include "attn/Target/NVIDIA/HostPasses.h"
+#include "attn/Target/X86/Passes.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Pass/PassManager.h"
+
+using namespace mlir;
+using namespace mlir::attn;
+using namespace mlir::attn::compiler;
+
+/// Leaves only declarations in a gpu module: passes for the host would change
+/// the order of the kernels' code, which is chosen with care.
+static void keepDeclarations(Operation *gpuModule) {
+  for (Operation &op :
+       llvm::make_early_inc_range(gpuModule->getRegion(0).front())) {
+    auto function = dyn_cast<LLVM::LLVMFuncOp>(op);
+    if (!function) {
+      if (!op.hasTrait<OpTrait::IsTerminator>())
+        op.erase();
+      continue;
+    }
+    function.getBody().dropAllReferences();
+    function.getBody().getBlocks().clear();
+    function.setLinkage(LLVM::Linkage::External);
+  }
+}
+
+llvm::Error Driver::generateKernels(const Target &target, Stage stage) {
+  Operation *gpuModule = findGpuModule(*module);
+  if (!gpuModule)
+    return llvm::Error::success();
+  kernels = listKernels(gpuModule);
+  if (kernels.empty())
+    return llvm::Error::success();
+  progress("generating PTX");
+  auto text = generatePtx(gpuModule, target.chip);
+  if (!text)
+    return text.takeError();
+  ptx = std::move(*text);
+  if (stage == Stage::PTX)
+    return llvm::Error::success();
+  std::string what = "assembling " + std::to_string(kernels.size()) +
+                     (kernels.size() == 1 ? " kernel" : " kernels") +
+                     " by ptxas";
+  progress(what.c_str());
+  auto code = assemblePtx(ptx, target.chip, kernels);
+  if (!code)
+    return code.takeError();
+  cubin = std::move(*code);
+  return llvm::Error::success();
+}
+
+llvm::Error Driver::lowerForGpu(const Target &target, AttentionPath attention,
+                                Stage stage) {
+  progress("building kernels");
+  if (llvm::Error error = run("tiles", [&](PassManager &pm) {
+        pm.addPass(createAttnLowerWeightsPass());
+      }))
+    return error;
+  if (stage <= Stage::NVVM)
+    return llvm::Error::success();
+  if (llvm::Error error = generateKernels(target, stage))
+    return error;
+  if (stage <= Stage::Cubin)
+    return llvm::Error::success();
+
+  if (llvm::Error error = describeModule(
+          target,
+          ",\"gpu\":" + describeGpu(target.chip, cubin.cudaVersion, kernels)))
+    return error;
+  if (Operation *gpuModule = findGpuModule(*module))
+    keepDeclarations(gpuModule);
+  progress("assigning buffers");
+  if (llvm::Error error =
+          run("bufferized", [&](PassManager &pm) { buildGpuHostPipeline(pm); }))
+    return error;
+  if (stage == Stage::Bufferized)
+    return llvm::Error::success();
+  progress("lowering to LLVM");
+  if (llvm::Error error = run("llvm-dialect", [&](PassManager &pm) {
+        X86Options x86;
+        x86.vectorBytes = target.vectorBytes;
+        x86.entry = entryName;
+        buildX86LLVMPipeline(pm, x86);
+        AttnEmitEntryPassOptions options;
+        options.entry = entryName;
+        options.metadata = metadata;
+        options.onDevice = true;
+        pm.addPass(createAttnEmitEntryPass(options));
+      }))
+    return error;
+  if (!cubin.bytes.empty())
+    embedBytes(*module, "attn_gpu_cubin",
+               StringRef(cubin.bytes.data(), cubin.bytes.size()), 64);
+  if (!ptx.empty())
+    embedBytes(*module, "attn_gpu_ptx", StringRef(ptx.c_str(), ptx.size() + 1),
+               16);
+  return llvm::Error::success();
+}

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Artifacts for GPUs: stages, code, and runs on a driver without a GPU."""
+
+import ctypes
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from attn.testing import cubin
+
+SCALE = Path(__file__).parent / "Inputs" / "scale.mlir"
+needs_ptxas = pytest.mark.skipif(cubin.ptxas() is None, reason="ptxas is not on this machine")
+INPUTS = ["--input", "arg0=5xf32:iota", "--input", "arg1=1xf32:ones"]
+
+
+@pytest.fixture
+def stub(build):
+    """Environment in which the driver is the stub, with settings."""
+    library = build / "test" / "lib" / "libattn-stub-cuda.so"
+    if not library.exists():
+        pytest.skip("the stub driver is not built")
+
+    def settings(**values):
+        text = ",".join(f"{name}={value}" for name, value in values.items())
+        return {"ATTN_CUDA_LIBRARY": str(library), "ATTN_STUB_CUDA": text}
+
+    return settings
+
+
+@pytest.mark.parametrize("chip", ["sm_80", "sm_90a"])
+def test_ptx(attn, tmp_path, chip):
+    code, _, err = attn("compile", SCALE, "--target", chip, "-o", "k.ptx")
+    assert code == 0, err
+    text = (tmp_path / "k.ptx").read_text()
+    assert f".target {chip}\n" in text
+    assert ".visible .entry twice(" in text and ".reqntid 128" in text
+    # Denormals are flushed, which makes exponentials one instruction.
+    assert ".ftz.f32" in text
+
+
+@needs_ptxas
+def test_cubin(attn, tmp_path):
+    code, _, err = attn("compile", SCALE, "--target", "sm_90a", "-o", "k.cubin")
+    assert code == 0, err
+    kernels = cubin.read_resources((tmp_path / "k.cubin").read_bytes())
+    assert {name: kernel.threads for name, kernel in kernels.items()} == {"twice": 128, "add": 32}
+
+
+def metadata(library):
+    return json.loads(ctypes.c_char_p.from_buffer(
+        ctypes.c_void_p(ctypes.addressof(ctypes.c_char.in_dll(library, "attn_metadata")))
+    ).value)
+
+
+@needs_ptxas
+@pytest.mark.parametrize("chip", ["sm_80", "sm_90a"])
+def test_artifact(attn, build, tmp_path, chip):
+    code, _, err = attn("compile", SCALE, "--target", chip, "-o", "model.so")
+    assert code == 0, err
+    ctypes.CDLL(str(build / "lib" / "libAttnRuntime.so"), mode=ctypes.RTLD_GLOBAL)
+    library = ctypes.CDLL(str(tmp_path / "model.so"))
+    gpu = metadata(library)["gpu"]
+    assert gpu["chip"] == chip and gpu["cuda"] >= 12000
+    assert [kernel["name"] for kernel in gpu["kernels"]] == ["twice", "add"]
+    assert all(kernel["registers"] > 0 and kernel["spills"] == 0 for kernel in gpu["kernels"])
+    assert (ctypes.c_char * 4).in_dll(library, "attn_gpu_cubin").raw == b"\x7fELF"
+    assert b".target" in (ctypes.c_char * 400).in_dll(library, "attn_gpu_ptx").raw
+
+
+@needs_ptxas
+def test_run_on_the_stub(attn, stub):
+    code, _, err = attn("compile", SCALE, "--target", "sm_80", "-o", "model.so")
+    assert code == 0, err
+    code, out, err = attn("run", "model.so", *INPUTS, environment=stub(capability=80))
+    assert code == 0 and "result0: float32 [5]" in out, err
+    # Compiled in memory, too.
+    code, out, err = attn(
+        "run", SCALE, "--target", "sm_80", *INPUTS, environment=stub(capability=80)
+    )
+    assert code == 0 and "result0: float32 [5]" in out, err
+
+
+@needs_ptxas
+@pytest.mark.parametrize(
+    "settings, parts",
+    [
+        (dict(capability=70), ["compiled for sm_90a but GPU 0 (stub) is sm_70", "--target"]),
+        (dict(cuInit=100), ["finds no GPU", "CUDA_ERROR_NO_DEVICE", "--emulate"]),
+        (dict(devices=0), ["finds no GPU", "--emulate"]),
+        (
+            dict(version=12040, cubin=200, ptx=222),
+            ["supports CUDA 12.4", "made with CUDA 13", "update the driver"],
+        ),
+        (dict(memory=30), ["out of memory on GPU 0 (stub)"]),
+        (dict(threads=64), ["kernel 'twice' wants 128 threads but can have 64"]),
+        (dict(shared=100), ["kernel 'add' wants 256 bytes of shared memory", "has 100"]),
+        (dict(cuLaunchKernel=719), ["launching kernel 'twice' failed: CUDA_ERROR_LAUNCH_FAILED"]),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_failures_of_the_driver(attn, refuse, stub, settings, parts):
+    attn("compile", SCALE, "--target", "sm_90a", "-o", "model.so")
+    refuse(1, parts, "run", "model.so", *INPUTS, environment=stub(**settings))
+
+
+@needs_ptxas
+def test_no_driver(attn, refuse):
+    attn("compile", SCALE, "--target", "sm_80", "-o", "model.so")
+    missing = {"ATTN_CUDA_LIBRARY": "libcuda-of-nobody.so"}
+    parts = ["no CUDA driver: libcuda-of-nobody.so", "install NVIDIA's driver"]
+    refuse(1, parts, "run", "model.so", *INPUTS, environment=missing)
+    other = {"ATTN_CUDA_LIBRARY": "libm.so.6"}
+    refuse(1, "no CUDA driver that this runtime can use", "run", "model.so", *INPUTS,
+           environment=other)
+
+
+def test_no_assembler(refuse):
+    without = {"ATTN_PTXAS": "/nowhere/ptxas"}
+    parts = ["'/nowhere/ptxas', which is no program", "--emit ptx"]
+    refuse(1, parts, "compile", SCALE, "--target", "sm_80", "-o", "x.so", environment=without)
+    refuse(1, parts, "compile", SCALE, "--target", "sm_80", "-o", "x.cubin", environment=without)
+
+
+def test_assembler_that_refuses(refuse, tmp_path_factory):
+    program = tmp_path_factory.mktemp("bin") / "ptxas"
+    program.write_text("#!/bin/sh\necho 'ptxas fatal   : no such chip' >&2\nexit 255\n")
+    os.chmod(program, 0o755)
+    refuse(1, ["refuses the code of sm_80", "no such chip"], "compile", SCALE, "--target", "sm_80",
+           "-o", "x.so", environment={"ATTN_PTXAS": str(program)})
+
+
+def test_stages_belong_to_targets(refuse):
+    refuse(2, "no such stage", "compile", SCALE, "--target", "x86-64-v3", "-o", "x.ptx")
+    refuse(2, "known are host, x86-64-v3, x86-64-v4, sm_80 and sm_90a", "compile", SCALE,
+           "--target", "sm_75", "-o", "x.ptx")
