@@ -4,6 +4,7 @@
 #include "Explain/Explain.h"
 #include "Jit.h"
 #include "attn/Compiler/attn_compiler.h"
+#include "attn/Emulator/attn_emulator.h"
 #include "llvm/Support/Path.h"
 #include <cstring>
 
@@ -111,17 +112,35 @@ static llvm::Error compileFile(const char *input, StringRef output,
                             : writeFile(output, *object);
 }
 
+/// The emulator as the runtime wants it.
+static const attn_rt_emulator emulator = {
+    attn_emu_alloc, attn_emu_free,
+    [](const void *kernel, const int64_t grid[3], const int64_t threads[3],
+       int64_t sharedBytes, void **params) {
+      return attn_emu_launch(static_cast<const attn_emu_kernel *>(kernel), grid,
+                             threads, sharedBytes, params);
+    },
+    attn_emu_encode_tensor_map};
+
 static llvm::Expected<attn_rt_module *>
 compileJit(const char *input, const attn_compile_options &options) {
   Driver driver(options);
+  auto target = driver.getTarget();
+  if (!target)
+    return target.takeError();
+  if (options.emulate && target->chip.empty())
+    return llvm::make_error<StatusError>(
+        ATTN_BAD_OPTION, "target '" + target->name +
+                             "' is not emulated; emulated are the GPUs sm_80 "
+                             "and sm_90a");
   if (llvm::Error error = driver.load(input))
     return error;
   if (llvm::Error error = driver.lowerTo(Stage::LLVMDialect))
     return error;
-  auto object = driver.generate(CodeKind::Object);
-  if (!object)
-    return object.takeError();
-  auto code = loadObject(*object);
+  auto objects = driver.generateObjects();
+  if (!objects)
+    return objects.takeError();
+  auto code = loadObjects(llvm::to_vector_of<llvm::ArrayRef<char>>(*objects));
   if (!code)
     return code.takeError();
   attn_rt_code loaded = {};
@@ -134,6 +153,8 @@ compileJit(const char *input, const attn_compile_options &options) {
   loaded.owner = code->owner;
   loaded.cubin = code->cubin;
   loaded.ptx = code->ptx;
+  loaded.emulated = static_cast<const void *const *>(code->emulated);
+  loaded.emulator = &emulator;
   attn_rt_module *module = attn_rt_load_code(&loaded);
   if (!module)
     return compiler::failure(attn_rt_last_error());

@@ -299,3 +299,23 @@ llvm::Expected<llvm::SmallVector<char, 0>> Driver::generate(CodeKind kind) {
     return target.takeError();
   return generateCode(*module, *target, kind);
 }
+
+llvm::Expected<std::vector<llvm::SmallVector<char, 0>>>
+Driver::generateObjects() {
+  std::vector<llvm::SmallVector<char, 0>> objects;
+  auto host = generate(CodeKind::Object);
+  if (!host)
+    return host.takeError();
+  objects.push_back(std::move(*host));
+  if (!emulated)
+    return objects;
+  // Any processor's: rounding to bf16 then goes through the runtime, exactly.
+  auto target = findTarget("x86-64-v3");
+  if (!target)
+    return target.takeError();
+  auto kernelCode = generateCode(*emulated, *target, CodeKind::Object);
+  if (!kernelCode)
+    return kernelCode.takeError();
+  objects.push_back(std::move(*kernelCode));
+  return objects;
+}

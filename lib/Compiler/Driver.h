@@ -13,6 +13,7 @@
 #include "mlir/IR/OwningOpRef.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/StringSet.h"
+#include <vector>
 
 namespace mlir::attn::compiler {
 
@@ -77,6 +78,8 @@ public:
   const std::string &getPtx() const { return ptx; }
   const Cubin &getCubin() const { return cubin; }
   ArrayRef<KernelInfo> getKernels() const { return kernels; }
+  /// Objects of all code: the host's, and that of emulated kernels, if any.
+  llvm::Expected<std::vector<llvm::SmallVector<char, 0>>> generateObjects();
   /// Folder in which weight files lie.
   const std::string &getFolder() const { return folder; }
   llvm::Expected<Target> getTarget();
@@ -89,6 +92,7 @@ private:
   llvm::Error lowerForGpu(const Target &target, AttentionPath attention,
                           Stage stage);
   llvm::Error generateKernels(const Target &target, Stage stage);
+  llvm::Error emulateKernels();
   /// Composes the metadata; `extra` is one more entry, or empty.
   llvm::Error describeModule(const Target &target, StringRef extra);
   void progress(const char *what);
@@ -104,6 +108,7 @@ private:
   func::FuncOp entry;
   std::string entryName, ptx;
   Cubin cubin;
+  OwningOpRef<ModuleOp> emulated; ///< kernels as functions of the host
   std::vector<KernelInfo> kernels;
   int32_t numSteps = 0, numDone = 0;
 };

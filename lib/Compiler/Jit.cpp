@@ -36,7 +36,8 @@ private:
 
 } // namespace
 
-Expected<LoadedCode> mlir::attn::compiler::loadObject(ArrayRef<char> object) {
+Expected<LoadedCode>
+mlir::attn::compiler::loadObjects(ArrayRef<ArrayRef<char>> objects) {
   InitializeNativeTarget();
   InitializeNativeTargetAsmPrinter();
   auto jit = orc::LLJITBuilder().create();
@@ -45,18 +46,21 @@ Expected<LoadedCode> mlir::attn::compiler::loadObject(ArrayRef<char> object) {
   // Errors come back from the lookup below; nothing is printed besides.
   (*jit)->getExecutionSession().setErrorReporter(
       [](Error error) { consumeError(std::move(error)); });
-  // dlsym from here searches this library's dependencies: runtime and libm.
+  // dlsym from here searches this library's dependencies: runtime, emulator,
+  // libm.
   Dl_info info;
   void *library = nullptr;
-  if (dladdr(reinterpret_cast<void *>(&loadObject), &info))
+  if (dladdr(reinterpret_cast<void *>(&loadObjects), &info))
     library = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
   orc::JITDylib &dylib = (*jit)->getMainJITDylib();
   dylib.addGenerator(std::make_unique<RuntimeSymbols>(
       library ? library : dlopen(nullptr, RTLD_NOW)));
-  auto buffer = MemoryBuffer::getMemBufferCopy(
-      StringRef(object.data(), object.size()), "attn");
-  if (Error error = (*jit)->addObjectFile(std::move(buffer)))
-    return error;
+  for (ArrayRef<char> object : objects) {
+    auto buffer = MemoryBuffer::getMemBufferCopy(
+        StringRef(object.data(), object.size()), "attn");
+    if (Error error = (*jit)->addObjectFile(std::move(buffer)))
+      return error;
+  }
   auto entry = (*jit)->lookup("attn_packed_main");
   if (!entry)
     return entry.takeError();

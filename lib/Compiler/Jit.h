@@ -23,8 +23,9 @@ struct LoadedCode {
   const char *ptx;
 };
 
-/// Loads an object file that has the entry point of a compiled module.
-llvm::Expected<LoadedCode> loadObject(llvm::ArrayRef<char> object);
+/// Loads object files, one of which has the entry point of a compiled module.
+llvm::Expected<LoadedCode>
+loadObjects(llvm::ArrayRef<llvm::ArrayRef<char>> objects);
 
 } // namespace mlir::attn::compiler
 

@@ -1,8 +1,11 @@
 //===- GpuDriver.cpp - From tiles to an artifact for a GPU ----------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "../Driver.h"
+#include "../Jit.h"
 #include "attn/Target/NVIDIA/HostPasses.h"
+#include "attn/Target/NVIDIA/NVPasses.h"
 #include "attn/Target/X86/Passes.h"
+#include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Pass/PassManager.h"
 
@@ -27,6 +30,13 @@ static void keepDeclarations(Operation *gpuModule) {
   }
 }
 
+/// A module that holds a copy of `op` only.
+static OwningOpRef<ModuleOp> cloneAlone(Operation *op) {
+  OwningOpRef<ModuleOp> module = ModuleOp::create(op->getLoc());
+  module->push_back(op->clone());
+  return module;
+}
+
 llvm::Error Driver::generateKernels(const Target &target, Stage stage) {
   Operation *gpuModule = findGpuModule(*module);
   if (!gpuModule)
@@ -34,8 +44,17 @@ llvm::Error Driver::generateKernels(const Target &target, Stage stage) {
   kernels = listKernels(gpuModule);
   if (kernels.empty())
     return llvm::Error::success();
+  if (options.emulate)
+    return emulateKernels();
   progress("generating PTX");
-  auto text = generatePtx(gpuModule, target.chip);
+  OwningOpRef<ModuleOp> device = cloneAlone(gpuModule);
+  PassManager passes(&context);
+  passes.addPass(createAttnNVToPTX());
+  passes.addPass(createConvertNVVMToLLVMPass());
+  passes.addPass(createReconcileUnrealizedCastsPass());
+  if (failed(passes.run(*device)))
+    return collected("the kernels cannot become PTX");
+  auto text = generatePtx(findGpuModule(*device), target.chip);
   if (!text)
     return text.takeError();
   ptx = std::move(*text);
@@ -49,6 +68,32 @@ llvm::Error Driver::generateKernels(const Target &target, Stage stage) {
   if (!code)
     return code.takeError();
   cubin = std::move(*code);
+  return llvm::Error::success();
+}
+
+llvm::Error Driver::emulateKernels() {
+  progress("emulating kernels");
+  emulated = cloneAlone(findGpuModule(*module));
+  PassManager passes(&context);
+  passes.addPass(createAttnEmulate());
+  if (failed(passes.run(*emulated)))
+    return collected("the kernels cannot be emulated");
+  // The table of what the emulator knows of each, in the metadata's order.
+  OpBuilder builder = OpBuilder::atBlockEnd(emulated->getBody());
+  Location loc = emulated->getLoc();
+  auto pointer = LLVM::LLVMPointerType::get(&context);
+  auto type = LLVM::LLVMArrayType::get(pointer, kernels.size());
+  auto table = LLVM::GlobalOp::create(builder, loc, type, /*isConstant=*/true,
+                                      LLVM::Linkage::External, emulatedName,
+                                      Attribute());
+  builder.createBlock(&table.getInitializerRegion());
+  Value value = LLVM::UndefOp::create(builder, loc, type);
+  for (auto [i, kernel] : llvm::enumerate(kernels)) {
+    Value info = LLVM::AddressOfOp::create(builder, loc, pointer,
+                                           kernel.name + "__emu_info");
+    value = LLVM::InsertValueOp::create(builder, loc, value, info, i);
+  }
+  LLVM::ReturnOp::create(builder, loc, value);
   return llvm::Error::success();
 }
 

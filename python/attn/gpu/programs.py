@@ -51,7 +51,11 @@ class Program:
     reference: object = None  # of (torch, inputs): the result in float32, or None
     flops: float = 0.0
     bytes: float = 0.0  # that have to be moved
-    tolerance: float = 2e-2
+    tolerance: float = 2e-2  # times the largest result, if that is above 1
+
+    def allowed(self, largest):
+        """Largest difference of results of which the largest is this."""
+        return self.tolerance * max(1.0, float(largest))
 
     def tensors(self, torch, device, seed=0):
         """The inputs as torch tensors."""

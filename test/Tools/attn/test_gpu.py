@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from attn.testing import cubin
@@ -135,3 +136,55 @@ def test_stages_belong_to_targets(refuse):
     refuse(2, "no such stage", "compile", SCALE, "--target", "x86-64-v3", "-o", "x.ptx")
     refuse(2, "known are host, x86-64-v3, x86-64-v4, sm_80 and sm_90a", "compile", SCALE,
            "--target", "sm_75", "-o", "x.ptx")
+
+
+@pytest.mark.parametrize("chip", ["sm_80", "sm_90a"])
+@pytest.mark.parametrize("size", [1, 5, 300])
+def test_emulation(root, chip, size):
+    import attn as package
+
+    model = package.load(SCALE, target=chip, emulate=True)
+    x = np.arange(size, dtype=np.float32)
+    wanted = 2 * x
+    wanted[::2] += 3
+    result = model.run(arg0=x, arg1=np.array([3], np.float32))["result0"]
+    assert result.tolist() == wanted.tolist()
+    assert json.loads(model.metadata)["gpu"]["chip"] == chip
+
+
+def test_emulation_from_the_command(attn, tmp_path):
+    np.savez(tmp_path / "expected.npz", result0=np.array([1, 2, 5, 6, 9], np.float32))
+    arguments = ["--target", "sm_80", *INPUTS, "--expect", "expected.npz"]
+    code, out, err = attn("run", SCALE, "--emulate", *arguments)
+    assert code == 0 and "result0: agrees" in out, err
+
+
+def test_emulation_finds_faults(attn, tmp_path):
+    # The bound of the second kernel is lifted: it writes behind the tensor.
+    text = SCALE.read_text()
+    wrong = text.replace("%sum, %to : f32", "%sum, %beyond : f32").replace(
+        "%sum = llvm.fadd",
+        "%beyond = llvm.getelementptr %to[1000] : (!llvm.ptr<1>) -> !llvm.ptr<1>, f32\n"
+        "      %sum = llvm.fadd",
+    )
+    assert wrong != text
+    (tmp_path / "wrong.mlir").write_text(wrong)
+    code, _, err = attn("run", "wrong.mlir", "--emulate", "--target", "sm_80", *INPUTS)
+    assert code == 1 and len(err.splitlines()) == 1
+    assert "kernel 'add'" in err and "out of bounds" in err
+
+
+def test_emulation_wants_a_gpu(refuse):
+    refuse(2, "--target sm_80 or sm_90a", "run", SCALE, "--emulate", *INPUTS)
+
+
+def test_explain_lists_kernels(attn):
+    code, out, err = attn("explain", SCALE, "--target", "sm_90a")
+    assert code == 0, err
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
+    assert rows["kernel"] == ["threads", "registers", "shared", "bytes", "spills"]
+    assert rows["twice"][0] == "128" and rows["add"][0] == "32"
+    if cubin.ptxas():
+        assert int(rows["twice"][1]) > 0 and rows["twice"][3] == "0"
+    else:
+        assert rows["twice"][1] == "?" and "ptxas" in out
