@@ -80,6 +80,7 @@ const char *attn_emu_launch(const attn_emu_kernel *kernel,
   if (!launch.error.empty())
     return report();
   forgetSites();
+  startMarks();
   launch.random.seed(launch.options.seed);
   for (int i = 0; i < 3; ++i) {
     launch.grid[i] = static_cast<uint32_t>(grid[i]);
@@ -92,6 +93,7 @@ const char *attn_emu_launch(const attn_emu_kernel *kernel,
   block.memory.resize((fixed + 1023) / 1024 * 1024 + launch.dynamicBytes);
   uint64_t count = uint64_t(launch.grid[0]) * launch.grid[1] * launch.grid[2];
   for (uint64_t i = 0; i < count; ++i) {
+    launch.blockNumber = static_cast<uint32_t>(i) & 0xfffff;
     block.at[0] = static_cast<uint32_t>(i % launch.grid[0]);
     block.at[1] = static_cast<uint32_t>(i / launch.grid[0] % launch.grid[1]);
     block.at[2] = static_cast<uint32_t>(i / launch.grid[0] / launch.grid[1]);

@@ -204,6 +204,8 @@ struct Launch {
   uint32_t grid[3], threads[3];
   uint64_t dynamicBytes;
   void **params;
+  /// Position of the block in the grid.
+  uint32_t blockNumber;
   Block block;
   Thread *current = nullptr;
   std::string error;
@@ -252,7 +254,9 @@ void meetAligned(const Site *site, void *arguments,
 // Memory.cpp.
 /// Checks an access to global memory.
 void checkGlobal(const Site *site, const void *address, uint64_t bytes,
-                 bool write);
+                 bool write, bool atomic = false);
+/// A new launch: what blocks of earlier ones did is in order.
+void startMarks();
 /// The offset of a shared address, which may be a generic one.
 uint64_t sharedAddress(const void *pointer);
 bool isSharedWindow(const void *pointer);

@@ -9,14 +9,26 @@
 using namespace attn::emu;
 
 namespace {
+/// Which block of this launch wrote and read each two bytes last: the number
+/// of the launch above that of the block.
+struct Marks {
+  uint32_t write, read;
+};
+constexpr uint32_t blockBits = 20, blockMask = (1u << blockBits) - 1;
+/// In place of a block: several read it.
+constexpr uint32_t several = blockMask;
+
 struct Piece {
   uint64_t bytes;
   bool writable, owned;
+  Marks *marks = nullptr;
 };
+
+uint32_t launchNumber = 0;
 
 std::map<uintptr_t, Piece> pieces;
 /// The piece of the last access, which the next one often is in, too.
-std::pair<uintptr_t, Piece> recent = {0, {0, false, false}};
+std::pair<uintptr_t, Piece> recent = {0, {0, false, false, nullptr}};
 
 /// The piece with the greatest start up to `address`.
 std::map<uintptr_t, Piece>::iterator before(uintptr_t address) {
@@ -24,8 +36,55 @@ std::map<uintptr_t, Piece>::iterator before(uintptr_t address) {
   return next == pieces.begin() ? pieces.end() : std::prev(next);
 }
 
+void erase(std::map<uintptr_t, Piece>::iterator piece) {
+  free(piece->second.marks);
+  pieces.erase(piece);
+  recent.second.bytes = 0;
+}
+
+/// Blocks of a launch run in any order, so none may see what another writes.
+void checkBlocks(const Site *site, uintptr_t start, uint64_t bytes,
+                 bool write) {
+  uint64_t offset = start - recent.first;
+  uint32_t now = launchNumber << blockBits;
+  uint32_t mine = now | (launch.blockNumber + 1);
+  auto meets = [&](uint32_t mark) {
+    return mark >> blockBits == launchNumber && mark != mine;
+  };
+  for (uint64_t i = offset / 2; i < (offset + bytes) / 2; ++i) {
+    Marks &marks = recent.second.marks[i];
+    if (meets(marks.write))
+      fail(site,
+           "%s global address %p, which block number %u wrote in this "
+           "launch, and blocks run in any order",
+           write ? "writes" : "reads", reinterpret_cast<void *>(start),
+           (marks.write & blockMask) - 1);
+    if (write && meets(marks.read))
+      fail(site,
+           "writes global address %p, which another block reads in this "
+           "launch, and blocks run in any order",
+           reinterpret_cast<void *>(start));
+    if (write)
+      marks.write = mine;
+    else
+      marks.read = meets(marks.read) ? now | several : mine;
+  }
+}
+
 constexpr uint64_t stackBytes = 512 * 1024;
 } // namespace
+
+void attn::emu::startMarks() {
+  // The numbers of launches come round; old marks must not look new then.
+  if (++launchNumber < 1u << (32 - blockBits))
+    return;
+  launchNumber = 1;
+  for (auto &[start, piece] : pieces) {
+    free(piece.marks);
+    piece.marks = nullptr;
+  }
+  recent.second.bytes = 0;
+}
 
 void *attn_emu_alloc(int64_t bytes) {
   if (bytes < 0)
@@ -46,8 +105,7 @@ const char *attn_emu_free(void *address) {
   auto found = pieces.find(reinterpret_cast<uintptr_t>(address));
   if (found == pieces.end() || !found->second.owned)
     return "not the address of device memory, or freed before";
-  pieces.erase(found);
-  recent.second.bytes = 0;
+  erase(found);
   free(address);
   return nullptr;
 }
@@ -60,8 +118,7 @@ void attn_emu_register(const void *address, int64_t bytes, int32_t writable) {
 void attn_emu_unregister(const void *address) {
   auto found = pieces.find(reinterpret_cast<uintptr_t>(address));
   if (found != pieces.end() && !found->second.owned)
-    pieces.erase(found);
-  recent.second.bytes = 0;
+    erase(found);
 }
 
 int32_t attn_emu_contains(const void *address, int64_t bytes) {
@@ -75,7 +132,7 @@ int32_t attn_emu_contains(const void *address, int64_t bytes) {
 }
 
 void attn::emu::checkGlobal(const Site *site, const void *address,
-                            uint64_t bytes, bool write) {
+                            uint64_t bytes, bool write, bool atomic) {
   auto start = reinterpret_cast<uintptr_t>(address);
   auto inside = [&](uintptr_t base, const Piece &piece) {
     return start >= base && bytes <= piece.bytes &&
@@ -104,11 +161,16 @@ void attn::emu::checkGlobal(const Site *site, const void *address,
            (long long)(start - near->first),
            (unsigned long long)near->second.bytes);
     }
+    if (!piece->second.marks && piece->second.writable)
+      piece->second.marks = static_cast<Marks *>(
+          calloc(piece->second.bytes / 2 + 1, sizeof(Marks)));
     recent = *piece;
   }
   if (write && !recent.second.writable)
     fail(site, "writes %llu bytes at global address %p, which is read-only",
          (unsigned long long)bytes, address);
+  if (!atomic && !launch.options.unchecked && recent.second.marks)
+    checkBlocks(site, start, bytes, write);
 }
 
 bool attn::emu::isSharedWindow(const void *pointer) {
@@ -139,7 +201,8 @@ void *attn_emu_access(const Site *site, void *pointer, int64_t size,
     auto stack = reinterpret_cast<uint64_t>(self().stack);
     if (value >= stack && value < stack + stackBytes)
       return pointer;
-    checkGlobal(site, pointer, bytes, flags & AccessWrite);
+    checkGlobal(site, pointer, bytes, flags & AccessWrite,
+                flags & AccessAtomic);
     if (launch.options.statistics)
       countAccess(site, value, static_cast<uint32_t>(bytes), false);
     return pointer;

@@ -261,3 +261,28 @@ def test_inline_assembly(tmp_path):
 def test_launches(tmp_path, options, pattern):
     c, tid = kernel()
     expect(tmp_path, c, pattern, X, **options)
+
+
+BLOCKS = {
+    "writes": ("writes global address .*, which block number 0 wrote in this launch", lambda c, b: c.store(
+        b, c.at("%x", 0, 1), "i32", 1)),
+    "reads": ("reads global address .*, which block number 0 wrote in this launch", lambda c, b: c.only_if(
+        c.equal(b, 0), lambda: c.store(b, c.at("%x", 0, 1), "i32", 1)) or c.load(c.at("%x", 0, 1), "i32", 1)),
+    "writes what was read": ("writes global address .*, which another block reads in this launch",
+        lambda c, b: c.load(c.at("%x", 0, 1), "i32", 1) and c.only_if(c.equal(b, 1), lambda: c.store(
+            b, c.at("%x", 0, 1), "i32", 1))),
+    "atomics": (None, lambda c, b: c.op(f"llvm.atomicrmw add %x, {b} monotonic : !llvm.ptr<1>, i32")),
+    "neighbours": (None, lambda c, b: c.store(c.const(1, "i16"), c.at("%x", b, 1, "i16"), "i16", 1)),
+}
+
+
+@pytest.mark.parametrize("case", BLOCKS)
+def test_blocks(tmp_path, case):
+    """No block may count on another one of its launch."""
+    pattern, body = BLOCKS[case]
+    c, tid = kernel(1)
+    body(c, c.register("ctaid.x"))
+    if pattern:
+        expect(tmp_path, c, pattern, X, grid=2)
+    else:
+        assert run(tmp_path, c, X, grid=2).error is None

@@ -47,6 +47,13 @@ void checkType(Operation *op, OpOperand &address, Type type, uint64_t alignment,
         context);
 }
 
+/// Atomic and volatile accesses are meant to meet those of others.
+template <typename Op>
+int32_t sharing(Op op) {
+  bool plain = op.getOrdering() == LLVM::AtomicOrdering::not_atomic;
+  return plain && !op.getVolatile_() ? 0 : Atomic;
+}
+
 } // namespace
 
 LogicalResult mlir::attn::emulator::rewriteAccess(Operation *op,
@@ -55,7 +62,8 @@ LogicalResult mlir::attn::emulator::rewriteAccess(Operation *op,
       .Case([&](LLVM::LoadOp load) {
         Type type = load.getType();
         uint64_t alignment = alignmentOf(load.getAlignment(), type, op);
-        checkType(op, load.getAddrMutable(), type, alignment, 0, context);
+        checkType(op, load.getAddrMutable(), type, alignment, sharing(load),
+                  context);
         // Memory of the host is aligned to 16 bytes at best.
         load.setAlignment(alignment);
         load.setInvariant(false);
@@ -64,7 +72,8 @@ LogicalResult mlir::attn::emulator::rewriteAccess(Operation *op,
       .Case([&](LLVM::StoreOp store) {
         Type type = store.getValue().getType();
         uint64_t alignment = alignmentOf(store.getAlignment(), type, op);
-        checkType(op, store.getAddrMutable(), type, alignment, Write, context);
+        checkType(op, store.getAddrMutable(), type, alignment,
+                  Write | sharing(store), context);
         store.setAlignment(alignment);
         return success();
       })
