@@ -17,7 +17,8 @@
 
 namespace attn::emu {
 
-/// What a thread, a barrier or an mbarrier knows.
+/// What a thread, a barrier or an mbarrier knows. In blocks without shared
+/// memory nothing is kept.
 struct Clock {
   /// Accesses that happened before.
   std::vector<uint32_t> known;
@@ -42,7 +43,7 @@ private:
                        const std::vector<uint32_t> &from) {
     uint32_t *a = to.data();
     const uint32_t *b = from.data();
-    for (size_t i = 0, n = from.size(); i < n; ++i)
+    for (size_t i = 0, n = std::min(to.size(), from.size()); i < n; ++i)
       a[i] = std::max(a[i], b[i]);
   }
 };

@@ -84,8 +84,15 @@ struct Thread {
   /// Fruitless polls of mbarriers since the last progress.
   uint64_t polls;
 
-  uint32_t now() const { return clock.known[index]; }
-  void tick() { ++clock.known[index]; }
+  uint32_t now() const { return clock.known.empty() ? 0 : clock.known[index]; }
+  void tick() {
+    if (!clock.known.empty())
+      ++clock.known[index];
+  }
+  void learn(uint32_t component, uint32_t time) {
+    if (!clock.known.empty())
+      clock.known[component] = time;
+  }
 };
 
 /// A meeting of lanes of a warp at one instruction.

@@ -51,7 +51,7 @@ void loadMatrices(Warp &warp, Meeting &meeting) {
   // One more tick, which all lanes know of.
   ++warp.time;
   for (uint32_t lane = 0; lane < warpSize; ++lane)
-    warp.thread(lane)->clock.known[block.warpComponent(warp.index)] = warp.time;
+    warp.thread(lane)->learn(block.warpComponent(warp.index), warp.time);
   for (int32_t i = 0; i < 8 * first.count; ++i)
     block.shadow.readByWarp(meeting.site, rows[i], 16);
   for (uint32_t lane = 0; lane < warpSize; ++lane) {

@@ -144,7 +144,8 @@ void startBlock() {
     thread.describe = nullptr;
     thread.copies.clear();
     thread.copyGroups = thread.bulkGroups = thread.polls = 0;
-    thread.clock.reset(block.components, block.base);
+    // Without shared memory there is nothing to order.
+    thread.clock.reset(block.memory.empty() ? 0 : block.components, block.base);
     thread.tick();
     thread.stack = stackOf(i);
     if (!thread.stack)

@@ -313,8 +313,7 @@ void finish(Warp &warp, Meeting &meeting) {
       static_cast<uint64_t>(*static_cast<int32_t *>(meeting.arguments[0]));
   ++warp.time;
   for (uint32_t lane = 0; lane < warpSize; ++lane)
-    warp.thread(lane)->clock.known[launch.block.warpComponent(warp.index)] =
-        warp.time;
+    warp.thread(lane)->learn(launch.block.warpComponent(warp.index), warp.time);
   std::vector<MatrixOp> rest;
   for (MatrixOp &op : warp.matrixOps) {
     if (op.committed && op.group + pending < warp.groups)
