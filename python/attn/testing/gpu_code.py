@@ -19,7 +19,7 @@ class Code:
         body = "\n".join(self.head + self.lines)
         return f"""module {{
   llvm.mlir.global external @memory() {{addr_space = 3 : i32, alignment = 1024 : i64}} : !llvm.array<0 x i8>
-  llvm.func @{self.name}({arguments}) attributes {{nvvm.kernel, nvvm.reqntid = array<i32: {self.threads}>}} {{
+  llvm.func @{self.name}({arguments}) attributes {{nvvm.kernel, nvvm.reqntid = array<i32: {self.threads}>, nvvm.minctasm = 1 : i32}} {{
     %memory = llvm.mlir.addressof @memory : {SHARED}
 {body}
     llvm.return
