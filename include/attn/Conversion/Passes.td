@@ -59,6 +59,10 @@ def ConvertAttnToTilesPass
     packed, and the keys are split in parts of `key-split` that are merged in
     a second loop.
 
+    `key_importance` is parallel over tiles of keys, with a loop over the tiles
+    of query rows that see some of them; `attn.attention` whose output is not
+    used computes its `lse` alone and does not read the values.
+
     The recurrences become programs of the same vocabulary. `linear_attention`
     is a loop over chunks of at most 64 tokens, in parallel over batch entries,
     key heads and, where heads are few, slices of value features; it carries the
@@ -66,8 +70,11 @@ def ConvertAttnToTilesPass
     none is padded, so that the state is exact. Inside a chunk two products
     with decays take the place of the recurrence (arXiv:2401.04658), and the
     delta rule solves a unit triangular system by blocks of 8 tokens, whose
-    inverses are products of powers (the WY form of arXiv:2406.06484). Decays
-    of each feature are taken token by token. `local_linear_attention` with
+    inverses are products of powers (the WY form of arXiv:2406.06484). Where
+    each feature decays by its own number (arXiv:2312.06635), chunks have 16
+    tokens, whose pairs are decayed relative to a token between both: level by
+    level, neighbours first, so that no factor is above 1.
+    `local_linear_attention` with
     `iterations` passes over the key tiles once for each step, and
     `monotonic_align` scans the sources once for each target.
 

@@ -1,5 +1,6 @@
 //===- AttnToTiles.cpp - Attention becomes tile programs ------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "ImportanceProgram.h"
 #include "LinearProgram.h"
 #include "LocalLinearProgram.h"
 #include "MonotonicProgram.h"
@@ -69,6 +70,18 @@ std::optional<Refusal> whyNot(LocalLinearAttentionOp op) {
   return std::nullopt;
 }
 
+std::optional<Refusal> whyNot(KeyImportanceOp op) {
+  auto query = cast<RankedTensorType>(op.getQuery().getType());
+  auto importance = cast<RankedTensorType>(op.getImportance().getType());
+  if (query.getElementType().isF64())
+    return wideElements();
+  if (llvm::is_contained(importance.getShape(), 0))
+    return nothingToCompute();
+  if (!op.getLse())
+    return Refusal{"it has no lse", "compute it by attn.attention"};
+  return std::nullopt;
+}
+
 std::optional<Refusal> whyNot(MonotonicAlignOp op) {
   auto choose = cast<RankedTensorType>(op.getChoose().getType());
   if (choose.getElementType().isF64())
@@ -123,6 +136,7 @@ struct ConvertAttnToTilesPass final
     options.decodeRows = decodeRows;
     options.bf16Pairs = bf16Pairs;
     convertAll<AttentionOp, TileProgram>(options);
+    convertAll<KeyImportanceOp, ImportanceProgram>(options);
     convertAll<LinearAttentionOp, LinearProgram>(options);
     convertAll<LocalLinearAttentionOp, LocalLinearProgram>(options);
     convertAll<MonotonicAlignOp, MonotonicProgram>(options);

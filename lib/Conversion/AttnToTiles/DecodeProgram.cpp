@@ -58,6 +58,8 @@ SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
         SmallVector<OpFoldResult> sizes = {c(1), c(1), c(1), rows};
         insert(loop, state.maximum, 0, offsets, sizes);
         insert(loop, state.sum, 1, offsets, sizes);
+        if (onlyLse)
+          return;
         offsets.push_back(c(0));
         sizes.push_back(width);
         insert(loop, state.total, 2, offsets, sizes);
@@ -127,6 +129,8 @@ TileProgram::State TileProgram::merged(State a, State part, OpFoldResult rows) {
   };
   Value sum = generic({shrink, partShrink, part.sum}, a.sum,
                       {{0}, {0}, {0}, {0}}, 1, 0, combine);
+  if (onlyLse)
+    return {newMaximum, sum, a.total};
   Value total = generic({shrink, partShrink, part.total}, a.total,
                         {{0}, {0}, {0, 1}, {0, 1}}, 2, 0, combine);
   return {newMaximum, sum, total};

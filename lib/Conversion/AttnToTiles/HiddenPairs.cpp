@@ -71,7 +71,7 @@ TileProgram::State TileProgram::withoutHidden(const QueryTile &tile,
                                               OpFoldResult keyBegin,
                                               OpFoldResult keyEnd,
                                               State state) {
-  if (!mayReadHidden())
+  if (onlyLse || !mayReadHidden())
     return state;
   KeyTileList steps =
       keyTiles(tile, keyBegin, keyEnd, /*everyPair=*/true).partial;

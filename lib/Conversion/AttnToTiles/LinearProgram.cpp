@@ -13,6 +13,9 @@ using namespace mlir::attn;
 static constexpr int64_t block = 8;
 /// Tokens that a program takes together, at most.
 static constexpr int64_t maxTokens = 64;
+/// The same where each feature decays by its own number, a power of 2: products
+/// of tokens cost more than what they save in passes over the state.
+static constexpr int64_t maxFeatureTokens = 16;
 /// Rows of a tile of queries, at most (unless a block has more).
 static constexpr int64_t maxRows = 512;
 /// A factor of 2 to this power is 0 in f32; sums of it stay finite.
@@ -20,21 +23,10 @@ static constexpr double forgets = -160;
 
 LinearProgram::LinearProgram(OpBuilder &builder, LinearAttentionOp op,
                              const ConvertAttnToTilesPassOptions &options)
-    : TileBuilder(builder, op.getLoc()), op(op),
-      query(lookThroughTransposes(op.getQuery(), /*lastStays=*/true)),
-      key(lookThroughTransposes(op.getKey(), /*lastStays=*/true)),
-      value(lookThroughTransposes(op.getValue(), /*lastStays=*/true)) {
-  auto size = [&](const TensorView &view, int64_t dim) {
-    return tensor::getMixedSize(b, op.getLoc(), view.source, view.dims[dim]);
-  };
-  batches = size(query, 0);
-  length = size(query, 2);
-  keyHeads = sizeOf(op.getKey(), 1);
-  group = op.getGroupSize();
-  features = sizeOf(op.getQuery(), 3);
-  values = sizeOf(op.getValue(), 3);
-  element = cast<FloatType>(
-      cast<RankedTensorType>(op.getQuery().getType()).getElementType());
+    : TileBuilder(builder, op.getLoc()),
+      StaticHeads(builder, op.getLoc(), op.getQuery(), op.getKey(),
+                  op.getValue()),
+      op(op) {
   panel = values % options.panel ? values : options.panel;
   panels = values / panel;
   // Few heads: their value features are work for more threads.
@@ -52,21 +44,6 @@ LinearProgram::LinearProgram(OpBuilder &builder, LinearAttentionOp op,
     logDecays =
         arith::ConstantOp::create(b, DenseElementsAttr::get(type, numbers));
   }
-}
-
-Value LinearProgram::extract(Value source, ArrayRef<OpFoldResult> indices) {
-  SmallVector<Value> at;
-  for (OpFoldResult x : indices)
-    at.push_back(math.materialize(x));
-  return tensor::ExtractOp::create(b, source, at);
-}
-
-Value LinearProgram::contract(Value left, Value right, Value start) {
-  return generic({left, right}, start, {{0, 2}, {2, 1}, {0, 1}}, 3, 1,
-                 [&](ValueRange x) -> Value {
-                   Value product = arith::MulFOp::create(b, x[0], x[1]);
-                   return arith::AddFOp::create(b, x[2], product);
-                 });
 }
 
 /// Each row of `tile` times its factor.
@@ -194,23 +171,22 @@ Value LinearProgram::pairDecay(const Decays &decays, OpFoldResult row) {
   return math::Exp2Op::create(b, arith::SubFOp::create(b, to, from));
 }
 
+void LinearProgram::addBeta(const Place &place, Chunk &chunk) {
+  bool ofAll = sizeOf(op.getBeta(), 1) == 1;
+  chunk.beta =
+      generic({}, empty({c(chunk.tokens)}, compute), {{0}}, 1, 0,
+              [&](ValueRange) -> Value {
+                return toCompute(extract(
+                    op.getBeta(), {place.batch, ofAll ? c(0) : place.keyHead,
+                                   math.add(chunk.first, index(0))}));
+              });
+}
+
 /// The delta rule in a chunk. With the strictly lower triangular
 /// `A = diag(beta) (K transpose(K)) * decays`, what the chunk writes is
 /// `inverse(I + A) diag(beta) (V - decayed K S)`.
-void LinearProgram::addDelta(const Place &place, Chunk &chunk,
-                             Value keysAcross) {
+void LinearProgram::addDelta(Chunk &chunk, Value products) {
   OpFoldResult rows = c(chunk.tokens), width = c(block);
-  bool ofAll = sizeOf(op.getBeta(), 1) == 1;
-  chunk.beta = generic(
-      {}, empty({rows}, compute), {{0}}, 1, 0, [&](ValueRange) -> Value {
-        return toCompute(
-            extract(op.getBeta(), {place.batch, ofAll ? c(0) : place.keyHead,
-                                   math.add(chunk.first, index(0))}));
-      });
-  if (chunk.tokens == 1)
-    return;
-  Value products = contract(chunk.keys, keysAcross,
-                            fill(empty({rows, rows}, compute), -0.0));
   chunk.overlaps = generic(
       chunk.beta, products, {{0}, {0, 1}}, 2, 0, [&](ValueRange x) -> Value {
         Value row = index(0);
@@ -377,7 +353,7 @@ LinearProgram::Carried LinearProgram::visitPanel(const Place &place,
     rows = times(rows, chunk.fromPast);
   rows = contract(chunk.scores, written, rows);
   carried.output = storeOutput(place, chunk, rows, panelIndex, carried.output);
-  if (chunk.decays.sums)
+  if (chunk.decays.ofState)
     state = times(state, chunk.decays.ofState);
   state = contract(chunk.keysToEnd, written, state);
   SmallVector<OpFoldResult> strides(2, c(1));
@@ -387,32 +363,23 @@ LinearProgram::Carried LinearProgram::visitPanel(const Place &place,
   return carried;
 }
 
-LinearProgram::Carried LinearProgram::visitChunk(const Place &place,
-                                                 int64_t tokens,
-                                                 OpFoldResult first,
-                                                 Carried carried) {
-  Chunk chunk;
-  chunk.tokens = tokens;
-  chunk.first = first;
+/// Products of the tokens of a chunk whose features decay alike.
+void LinearProgram::addScores(const Place &place, Chunk &chunk) {
+  int64_t tokens = chunk.tokens;
   OpFoldResult rows = c(group * tokens), columns = c(tokens);
-  bool normalizes = carried.normalizer != nullptr;
-  if (op.decaysByFeature())
-    chunk.decayOfFeatures = buildFeatureDecays(place, first, c(1));
-  else if (logDecays || op.getDecay())
-    chunk.decays = buildDecays(place, tokens, first);
-  chunk.query = loadRows(place, query, tokens, group, first,
-                         normalizes ? 1.0 : op.getEffectiveScale());
   Value keysAcross = generic(
       {}, empty({c(features), columns}, compute), {{0, 1}}, 2, 0,
       [&](ValueRange) -> Value {
+        OpFoldResult token = math.add(chunk.first, index(1));
         return toCompute(extract(
-            key.source,
-            key.permute<OpFoldResult>({place.batch, place.keyHead,
-                                       math.add(first, index(1)), index(0)})));
+            key.source, key.permute<OpFoldResult>(
+                            {place.batch, place.keyHead, token, index(0)})));
       });
   if (op.getBeta()) {
-    chunk.keys = loadRows(place, key, tokens, 1, first, 1);
-    addDelta(place, chunk, keysAcross);
+    chunk.keys = loadRows(place, key, tokens, 1, chunk.first, 1);
+    if (tokens > 1)
+      addDelta(chunk, contract(chunk.keys, keysAcross,
+                               fill(empty({columns, columns}, compute), -0.0)));
   }
   Value scores = contract(chunk.query, keysAcross,
                           fill(empty({rows, columns}, compute), 0));
@@ -429,20 +396,43 @@ LinearProgram::Carried LinearProgram::visitChunk(const Place &place,
     });
   chunk.scores = scores;
   chunk.keysToEnd = keysAcross;
-  if (chunk.decays.sums) {
-    chunk.keysToEnd =
-        generic(keysAcross, empty({c(features), columns}, compute),
-                {{0, 1}, {0, 1}}, 2, 0, [&](ValueRange x) -> Value {
-                  return arith::MulFOp::create(
-                      b, x[0], extract(chunk.decays.toEnd, {index(1)}));
-                });
-    chunk.fromPast = chunk.decays.fromPast;
-    if (group > 1)
-      chunk.fromPast = generic(
-          {}, empty({rows}, compute), {{0}}, 1, 0, [&](ValueRange) -> Value {
-            return extract(chunk.decays.fromPast, {tokenOf(index(0))});
-          });
-  }
+  if (!chunk.decays.sums)
+    return;
+  chunk.keysToEnd =
+      generic(keysAcross, empty({c(features), columns}, compute),
+              {{0, 1}, {0, 1}}, 2, 0, [&](ValueRange x) -> Value {
+                return arith::MulFOp::create(
+                    b, x[0], extract(chunk.decays.toEnd, {index(1)}));
+              });
+  chunk.fromPast = chunk.decays.fromPast;
+  if (group > 1)
+    chunk.fromPast = generic(
+        {}, empty({rows}, compute), {{0}}, 1, 0, [&](ValueRange) -> Value {
+          return extract(chunk.decays.fromPast, {tokenOf(index(0))});
+        });
+}
+
+LinearProgram::Carried LinearProgram::visitChunk(const Place &place,
+                                                 int64_t tokens,
+                                                 OpFoldResult first,
+                                                 Carried carried) {
+  Chunk chunk;
+  chunk.tokens = tokens;
+  chunk.first = first;
+  OpFoldResult rows = c(group * tokens);
+  bool normalizes = carried.normalizer != nullptr;
+  if (op.decaysByFeature() && tokens == 1)
+    chunk.decayOfFeatures = buildFeatureDecays(place, first, c(1));
+  else if (!op.decaysByFeature() && (logDecays || op.getDecay()))
+    chunk.decays = buildDecays(place, tokens, first);
+  chunk.query = loadRows(place, query, tokens, group, first,
+                         normalizes ? 1.0 : op.getEffectiveScale());
+  if (op.getBeta())
+    addBeta(place, chunk);
+  if (op.decaysByFeature() && tokens > 1)
+    addFeatureScores(place, chunk);
+  else
+    addScores(place, chunk);
   if (normalizes) {
     auto sum = [&](Value tile, Value start) {
       return generic(tile, start, {{0, 1}, {0}}, 2, 1,
@@ -469,7 +459,7 @@ LinearProgram::Carried LinearProgram::visitChunk(const Place &place,
                            return arith::MulFOp::create(b, x[1], x[0]);
                          });
     chunk.divisors = sum(chunk.scores, divisors);
-    if (chunk.decays.sums)
+    if (chunk.decays.ofState)
       carried.normalizer =
           generic(chunk.decays.ofState, carried.normalizer, {{0}, {0}}, 1, 0,
                   [&](ValueRange x) -> Value {
@@ -502,9 +492,8 @@ LinearProgram::Carried LinearProgram::visit(const Place &place,
   // The rows of all heads of a group stand in one tile.
   while (most > block && group * most > maxRows)
     most = most / 2 / block * block;
-  // Features that decay differently have no common scores: token by token.
   if (op.decaysByFeature())
-    most = 1;
+    most = std::min(most, maxFeatureTokens);
   SmallVector<int64_t> sizes = {1};
   if (most >= block)
     sizes.push_back(block);
@@ -538,14 +527,14 @@ LinearProgram::Carried LinearProgram::visitWrites(const Place &place,
                                                   Carried carried) {
   int64_t size = op.getChunkSize();
   auto loop = scf::ForOp::create(b, math.materialize(c(0)),
-                                 math.materialize(math.ceilDiv(length, size)),
+                                 math.materialize(math.ceilDiv(queryLen, size)),
                                  math.materialize(c(1)), carried.values());
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
   OpFoldResult chunk = loop.getInductionVar();
   Carried before = Carried::from(loop.getRegionIterArgs());
   OpFoldResult begin = math.mul(chunk, c(size));
-  OpFoldResult end = math.min(math.add(begin, c(size)), length);
+  OpFoldResult end = math.min(math.add(begin, c(size)), queryLen);
   bool ofAll = sizeOf(op.getWrites(), 1) == 1;
   Value written = extract(op.getWrites(),
                           {place.batch, ofAll ? c(0) : place.keyHead, chunk});
@@ -652,7 +641,7 @@ Value LinearProgram::storeState(Value state, Value destination) {
 }
 
 SmallVector<Value> LinearProgram::build() {
-  SmallVector<OpFoldResult> shape = {batches, c(keyHeads * group), length,
+  SmallVector<OpFoldResult> shape = {batches, c(keyHeads * group), queryLen,
                                      c(values)};
   TensorView laidOut{Value(), outputDims};
   SmallVector<Value> results = {
@@ -671,11 +660,11 @@ SmallVector<Value> LinearProgram::build() {
             {place.batch, math.mul(place.keyHead, c(group)), c(0),
              place.firstFeature});
         auto sizes = laidOut.permute<OpFoldResult>(
-            {c(1), c(group), length, c(sliceWidth)});
+            {c(1), c(group), queryLen, c(sliceWidth)});
         Carried carried{slice(destinations[0], offsets, sizes, {0, 1, 2, 3}),
                         initialState(place), initialNormalizer(place)};
         carried = op.getWrites() ? visitWrites(place, carried)
-                                 : visit(place, c(0), length, carried);
+                                 : visit(place, c(0), queryLen, carried);
         insert(loop, carried.output, 0, offsets, sizes);
         SmallVector<OpFoldResult> stateOffsets = {place.batch, place.keyHead,
                                                   c(0), place.firstFeature};

@@ -1,5 +1,4 @@
-//===- LinearProgram.h - Builds the tile program of a recurrence -*- C++
-//-*-===//
+//===- LinearProgram.h - Tile program of a recurrence -----------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #ifndef ATTN_LIB_CONVERSION_ATTNTOTILES_LINEARPROGRAM_H
 #define ATTN_LIB_CONVERSION_ATTNTOTILES_LINEARPROGRAM_H
@@ -13,7 +12,7 @@ namespace mlir::attn {
 /// Builds the tile program of one `attn.linear_attention`: in parallel over
 /// batch entries, key heads and slices of value features, a loop over chunks of
 /// tokens that carries the state.
-class LinearProgram : TileBuilder {
+class LinearProgram : TileBuilder, StaticHeads {
 public:
   LinearProgram(OpBuilder &builder, LinearAttentionOp op,
                 const ConvertAttnToTilesPassOptions &options);
@@ -52,12 +51,17 @@ private:
     Value toEnd;    ///< [tokens]: of a token until the chunk's end
     Value ofState;  ///< [D]: of the state over the chunk
   };
+  /// The same where each feature has its own: [tokens, D], base 2 logarithms.
+  struct FeatureDecays {
+    Value until; ///< from the start of a block of tokens to a token, inclusive
+    Value after; ///< from behind a token to the end of its block
+  };
   /// What all panels of a chunk share.
   struct Chunk {
     int64_t tokens;
     OpFoldResult first;
-    Value query;     ///< [group * tokens, D]
-    Value keys;      ///< [tokens, D]
+    Value query;     ///< [group * tokens, D]; decayed, if features differ
+    Value keys;      ///< [tokens, D]; decayed, if features differ
     Value keysToEnd; ///< [D, tokens], decayed until the chunk's end
     Value scores;    ///< [group * tokens, tokens], decayed, causal
     Value beta;      ///< [tokens]
@@ -84,26 +88,34 @@ private:
                            OpFoldResult tokens);
   /// The factor of a pair of tokens of a chunk, inside a body over [row, key].
   Value pairDecay(const Decays &decays, OpFoldResult row);
-  void addDelta(const Place &place, Chunk &chunk, Value keysAcross);
+  void addScores(const Place &place, Chunk &chunk);
+  void addBeta(const Place &place, Chunk &chunk);
+  void addDelta(Chunk &chunk, Value products);
+
+  // Features that decay each by its own number (LinearFeatures.cpp).
+  /// Products of the tokens of a chunk, and of its keys among themselves.
+  struct Products {
+    Value scores, overlaps;
+    FeatureDecays decays;
+  };
+  Value buildAcross(Value tile);
+  void addFeatureScores(const Place &place, Chunk &chunk);
+  Products addLevel(const Chunk &chunk, Value half, const Products &before);
+  Value decayed(Value rows, Value decays, int64_t tokens);
+
   Value solve(const Chunk &chunk, Value right);
   Value loadRows(const Place &place, const TensorView &source, int64_t perHead,
                  int64_t headsTogether, OpFoldResult first, double scale);
-  Value contract(Value left, Value right, Value start);
   Value storeOutput(const Place &place, const Chunk &chunk, Value rows,
                     OpFoldResult panel, Value output);
-  Value extract(Value source, ArrayRef<OpFoldResult> indices);
   Value times(Value tile, Value rowFactors);
   Value initialState(const Place &place);
   Value initialNormalizer(const Place &place);
   Value storeState(Value state, Value destination);
 
   LinearAttentionOp op;
-  TensorView query, key, value;
-  OpFoldResult batches, length;
-  int64_t keyHeads, group, features, values;
-  int64_t panel;  ///< value features that are computed together
-  int64_t panels; ///< of a slice
-  FloatType element;
+  int64_t panel;   ///< value features that are computed together
+  int64_t panels;  ///< of a slice
   Value logDecays; ///< constants of the key heads, base 2
 };
 

@@ -12,42 +12,14 @@ using namespace mlir::attn;
 LocalLinearProgram::LocalLinearProgram(
     OpBuilder &builder, LocalLinearAttentionOp op,
     const ConvertAttnToTilesPassOptions &options)
-    : TileBuilder(builder, op.getLoc()), op(op),
-      query(lookThroughTransposes(op.getQuery(), /*lastStays=*/true)),
-      key(lookThroughTransposes(op.getKey(), /*lastStays=*/true)),
-      value(lookThroughTransposes(op.getValue(), /*lastStays=*/true)) {
-  auto size = [&](const TensorView &view, int64_t dim) {
-    return tensor::getMixedSize(b, op.getLoc(), view.source, view.dims[dim]);
-  };
-  batches = size(query, 0);
-  queryLen = size(query, 2);
-  kvLen = size(key, 2);
-  heads = sizeOf(op.getQuery(), 1);
-  group = op.getGroupSize();
-  features = sizeOf(op.getQuery(), 3);
-  values = sizeOf(op.getValue(), 3);
-  element = cast<FloatType>(
-      cast<RankedTensorType>(op.getQuery().getType()).getElementType());
+    : TileBuilder(builder, op.getLoc()),
+      StaticHeads(builder, op.getLoc(), op.getQuery(), op.getKey(),
+                  op.getValue()),
+      op(op) {
   tileRows = options.queryTile;
   if (auto length = constantOf(queryLen))
     tileRows = std::clamp<int64_t>(llvm::alignTo(*length, options.rowBlock),
                                    options.rowBlock, tileRows);
-}
-
-Value LocalLinearProgram::extract(Value source,
-                                  ArrayRef<OpFoldResult> indices) {
-  SmallVector<Value> at;
-  for (OpFoldResult x : indices)
-    at.push_back(math.materialize(x));
-  return tensor::ExtractOp::create(b, source, at);
-}
-
-Value LocalLinearProgram::contract(Value left, Value right, Value start) {
-  return generic({left, right}, start, {{0, 2}, {2, 1}, {0, 1}}, 3, 1,
-                 [&](ValueRange x) -> Value {
-                   Value product = arith::MulFOp::create(b, x[0], x[1]);
-                   return arith::AddFOp::create(b, x[2], product);
-                 });
 }
 
 Value LocalLinearProgram::zeros(int64_t width) {

@@ -13,7 +13,7 @@ namespace mlir::attn {
 /// rows, passes over the tiles of keys it sees, one for sums of the weights,
 /// one for each step of conjugate gradients, one for the output. Weights are
 /// made anew in each pass; no matrix of keys by rows or of features exists.
-class LocalLinearProgram : TileBuilder {
+class LocalLinearProgram : TileBuilder, StaticHeads {
 public:
   LocalLinearProgram(OpBuilder &builder, LocalLinearAttentionOp op,
                      const ConvertAttnToTilesPassOptions &options);
@@ -38,7 +38,6 @@ private:
 
   Value loadTile(const Rows &rows, const TensorView &source, OpFoldResult first,
                  int64_t width, bool across);
-  Value contract(Value left, Value right, Value start);
   Value zeros(int64_t width);
   SmallVector<Value> overKeys(const Rows &rows, ValueRange carried, Step step);
   /// Scores in base 2, minus infinity where a row does not see a key.
@@ -49,16 +48,11 @@ private:
   Value applySigma(const Rows &rows, Value x);
   Value solve(const Rows &rows);
   Value buildOutput(const Rows &rows, Value rho);
-  Value extract(Value source, ArrayRef<OpFoldResult> indices);
   /// An operation on rows: inputs are [rows] or as wide as the destination.
   Value rowOp(ArrayRef<Value> inputs, Value destination, Body body);
 
   LocalLinearAttentionOp op;
-  TensorView query, key, value;
-  OpFoldResult batches, queryLen, kvLen;
-  int64_t heads, group, features, values;
   int64_t tileRows, tileKeys = 64;
-  FloatType element;
 };
 
 } // namespace mlir::attn

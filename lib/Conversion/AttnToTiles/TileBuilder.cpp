@@ -22,6 +22,50 @@ TensorView mlir::attn::lookThroughTransposes(Value tensor, bool lastStays) {
   return view;
 }
 
+StaticHeads::StaticHeads(OpBuilder &builder, Location loc, Value q, Value k,
+                         Value v)
+    : query(lookThroughTransposes(q, /*lastStays=*/true)),
+      key(lookThroughTransposes(k, /*lastStays=*/true)),
+      value(lookThroughTransposes(v, /*lastStays=*/true)) {
+  auto size = [&](const TensorView &view, int64_t dim) {
+    return tensor::getMixedSize(builder, loc, view.source, view.dims[dim]);
+  };
+  auto queryType = cast<RankedTensorType>(q.getType());
+  batches = size(query, 0);
+  queryLen = size(query, 2);
+  kvLen = size(key, 2);
+  heads = queryType.getDimSize(1);
+  keyHeads = cast<RankedTensorType>(k.getType()).getDimSize(1);
+  group = heads / keyHeads;
+  features = queryType.getDimSize(3);
+  values = cast<RankedTensorType>(v.getType()).getDimSize(3);
+  element = cast<FloatType>(queryType.getElementType());
+}
+
+Value TileBuilder::extract(Value source, ArrayRef<OpFoldResult> indices) {
+  SmallVector<Value> at;
+  for (OpFoldResult x : indices)
+    at.push_back(math.materialize(x));
+  return tensor::ExtractOp::create(b, source, at);
+}
+
+Value TileBuilder::contract(Value left, Value right, Value start) {
+  return generic({left, right}, start, {{0, 2}, {2, 1}, {0, 1}}, 3, 1,
+                 [&](ValueRange x) -> Value {
+                   Value product = arith::MulFOp::create(b, x[0], x[1]);
+                   return arith::AddFOp::create(b, x[2], product);
+                 });
+}
+
+OpFoldResult TileBuilder::perBatch(Value operand, OpFoldResult batch) {
+  if (!isa<RankedTensorType>(operand.getType()))
+    return operand;
+  Value own = extract(operand, batch);
+  if (!own.getType().isIndex())
+    own = arith::IndexCastOp::create(b, b.getIndexType(), own);
+  return own;
+}
+
 Value TileBuilder::empty(ArrayRef<OpFoldResult> shape, Type element) {
   return tensor::EmptyOp::create(b, shape, element);
 }

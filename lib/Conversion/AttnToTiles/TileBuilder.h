@@ -30,6 +30,18 @@ struct TensorView {
 /// the last one of the source.
 TensorView lookThroughTransposes(Value tensor, bool lastStays);
 
+/// Sizes of queries, keys and values of which all but batch and lengths are
+/// known.
+struct StaticHeads {
+  StaticHeads(OpBuilder &builder, Location loc, Value query, Value key,
+              Value value);
+
+  TensorView query, key, value; ///< features stay last
+  OpFoldResult batches, queryLen, kvLen;
+  int64_t heads, keyHeads, group, features, values;
+  FloatType element;
+};
+
 /// Operations on tiles at the builder's place.
 class TileBuilder {
 protected:
@@ -58,6 +70,11 @@ protected:
   scf::ForallOp forall(ArrayRef<OpFoldResult> bounds, ValueRange destinations,
                        llvm::function_ref<void(scf::ForallOp)> body);
   OpFoldResult c(int64_t value) { return math.constant(value); }
+  Value extract(Value source, ArrayRef<OpFoldResult> indices);
+  /// `start` plus the product of two matrices.
+  Value contract(Value left, Value right, Value start);
+  /// An operand that is one number or one for each batch entry.
+  OpFoldResult perBatch(Value operand, OpFoldResult batch);
 
   ImplicitLocOpBuilder b;
   IndexMath math;

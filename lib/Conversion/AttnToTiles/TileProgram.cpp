@@ -53,6 +53,7 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
   keyTile = options.keyTile;
   valuePanel = valueDim % options.panel ? valueDim : options.panel;
   pairs = options.bf16Pairs && element.isBF16() && headDim % 2 == 0;
+  onlyLse = op.getOutput().use_empty();
   // Powers of two instead of e: log2(e) joins the scale, or follows what is
   // defined on the scores themselves.
   constexpr double log2e = llvm::numbers::log2e;
@@ -144,12 +145,7 @@ OpFoldResult TileProgram::queryPosition(OpFoldResult batch) {
   Value offset = op.readsPositions() ? op.getQueryOffset() : Value();
   if (!offset)
     return c(0);
-  if (!isa<RankedTensorType>(offset.getType()))
-    return offset;
-  Value own = tensor::ExtractOp::create(b, offset, math.materialize(batch));
-  if (!own.getType().isIndex())
-    own = arith::IndexCastOp::create(b, b.getIndexType(), own);
-  return own;
+  return perBatch(offset, batch);
 }
 
 Value TileProgram::packKeys() {
@@ -339,10 +335,42 @@ TileProgram::State TileProgram::visitTile(const QueryTile &tile, Value query,
   sum = generic(weights, sum, {{0, 1}, {0}}, 2, 1, [&](ValueRange x) -> Value {
     return arith::AddFOp::create(b, x[0], x[1], arith::FastMathFlags::reassoc);
   });
+  if (onlyLse)
+    return {maximum, sum, state.total};
   weights = toValueType(weights, tile, keys);
   Value total = generic(shrink, state.total, {{0}, {0, 1}}, 2, 0, times);
   total = addValues(tile, weights, total, firstKey, count, keys);
   return {maximum, sum, total};
+}
+
+void TileProgram::storeOutput(scf::ForallOp forall, Value sum, Value total,
+                              OpFoldResult batch, OpFoldResult head,
+                              OpFoldResult firstRow, OpFoldResult rows,
+                              llvm::function_ref<Value(Value, double)> orElse) {
+  OpFoldResult width = c(valueDim);
+  Value inverse =
+      generic(sum, empty({rows}, compute), {{0}, {0}}, 1, 0,
+              [&](ValueRange x) -> Value {
+                Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
+                                                   x[0], number(0));
+                Value inverse = arith::DivFOp::create(b, number(1), x[0]);
+                return arith::SelectOp::create(b, none, number(0), inverse);
+              });
+  TensorView output{forall.getRegionIterArgs()[0], outputDims};
+  auto offsets = output.permute<OpFoldResult>({batch, head, firstRow, c(0)});
+  auto sizes = output.permute<OpFoldResult>({c(1), c(1), rows, width});
+  Value destination =
+      slice(output.source, offsets, sizes, {outputDims[2], outputDims[3]});
+  Value result = generic(
+      {slice(total, {c(0), c(0)}, {rows, width}, {0, 1}), inverse}, destination,
+      {{0, 1}, {0}, {0, 1}}, 2, 0, [&](ValueRange x) -> Value {
+        Value y = arith::MulFOp::create(b, x[0], x[1]);
+        y = orElse(y, 0);
+        return element == compute
+                   ? y
+                   : arith::TruncFOp::create(b, element, y).getResult();
+      });
+  insert(forall, result, 0, offsets, sizes);
 }
 
 void TileProgram::storeRows(scf::ForallOp forall, const State &state,
@@ -361,31 +389,9 @@ void TileProgram::storeRows(scf::ForallOp forall, const State &state,
     return slice(tile, zeros, sizes,
                  llvm::to_vector(llvm::seq<int64_t>(0, sizes.size())));
   };
-  OpFoldResult width = c(valueDim);
   Value sum = front(state.sum, {rows});
-  Value inverse =
-      generic(sum, empty({rows}, compute), {{0}, {0}}, 1, 0,
-              [&](ValueRange x) -> Value {
-                Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
-                                                   x[0], number(0));
-                Value inverse = arith::DivFOp::create(b, number(1), x[0]);
-                return arith::SelectOp::create(b, none, number(0), inverse);
-              });
-  TensorView output{forall.getRegionIterArgs()[0], outputDims};
-  auto offsets = output.permute<OpFoldResult>({batch, head, firstRow, c(0)});
-  auto sizes = output.permute<OpFoldResult>({c(1), c(1), rows, width});
-  Value destination =
-      slice(output.source, offsets, sizes, {outputDims[2], outputDims[3]});
-  Value result =
-      generic({front(state.total, {rows, width}), inverse}, destination,
-              {{0, 1}, {0}, {0, 1}}, 2, 0, [&](ValueRange x) -> Value {
-                Value y = arith::MulFOp::create(b, x[0], x[1]);
-                y = orElse(y, 0);
-                return element == compute
-                           ? y
-                           : arith::TruncFOp::create(b, element, y).getResult();
-              });
-  insert(forall, result, 0, offsets, sizes);
+  if (!onlyLse)
+    storeOutput(forall, sum, state.total, batch, head, firstRow, rows, orElse);
   if (!op.getLse())
     return;
   SmallVector<OpFoldResult> lseOffsets = {batch, head, firstRow};
@@ -414,7 +420,9 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
     packStep = keyStep = keyTile =
         llvm::alignTo(*constantOf(kvLen), options.keyStep);
   packedKeys = packKeys();
-  if (pairs)
+  if (onlyLse)
+    ;
+  else if (pairs)
     packedValues = packValues();
   else
     packedPanels = packValuePanels();

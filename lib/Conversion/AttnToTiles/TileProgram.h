@@ -86,6 +86,10 @@ private:
   Value loadQuery(const QueryTile &tile);
   void storeRows(scf::ForallOp forall, const State &state, OpFoldResult batch,
                  OpFoldResult head, OpFoldResult firstRow, OpFoldResult rows);
+  void storeOutput(scf::ForallOp forall, Value sum, Value total,
+                   OpFoldResult batch, OpFoldResult head, OpFoldResult firstRow,
+                   OpFoldResult rows,
+                   llvm::function_ref<Value(Value, double)> orElse);
   OpFoldResult queryPosition(OpFoldResult batch);
   OpFoldResult keysInTile(const QueryTile &tile, OpFoldResult firstKey,
                           int64_t keys, bool partial);
@@ -230,6 +234,7 @@ private:
   int64_t headDim, valueDim;
   FloatType element;
   bool pairs;             ///< products of pairs of bf16
+  bool onlyLse;           ///< nobody reads the output: no work on values
   double queryScale;      ///< folded into the query tile
   double scoreScale;      ///< applied to the products
   MaskAttrInterface mask; ///< prepared; null without one

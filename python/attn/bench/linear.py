@@ -87,7 +87,8 @@ CASES = [
     LinearBench("decay 1k", 1024, "constant"),
     LinearBench("decay 32k", 32768, "constant"),
     LinearBench("decay 128k", 131072, "constant"),
-    LinearBench("feature decay 2k", 2048, "feature"),
+    LinearBench("feature decay 8k", 8192, "feature", goal=0.3),
+    LinearBench("feature gated delta 8k", 8192, "feature", delta=True, goal=0.25),
     LinearBench("decode, decay", 1, "constant"),
     LinearBench("decode, gated delta", 1, "head", delta=True),
 ]

@@ -17,6 +17,8 @@ from .dtypes import ROUNDOFF
 
 # The definition in plain linalg, and the tile programs.
 PATHS = ("plain", "tiles")
+# Standard deviations of rounding errors that a test allows.
+LAMBDA = 7
 
 
 def oracle(test_file):
@@ -57,11 +59,12 @@ def tolerance(length, magnitude=1.0, dtype="f32", depth=1):
     """Absolute bound of the rounding error of sums of `length` terms of size
     `magnitude` in `dtype`, through `depth` such stages one after the other.
 
-    A sum of n products has a relative error of at most (n + 1) u against the
-    sum of absolute products; the random signs of tests leave far less, but the
-    bound holds for all data.
+    Rounding errors of a sum that are independent and centred add up like a
+    random walk: its relative error exceeds `LAMBDA sqrt(n) u` with probability
+    at most `2 exp(-LAMBDA^2 / 2)` (Higham and Mary, 2019), 1e-11 for an
+    element. To this come a few roundings of each stage outside of its sums.
     """
-    return depth * (length + 16) * ROUNDOFF[dtype] * magnitude
+    return depth * (LAMBDA * length**0.5 + 8) * ROUNDOFF[dtype] * magnitude
 
 
 def assert_close(actual, wanted, atol, what=""):

@@ -46,6 +46,7 @@ class TopKCase(Case):
     special: bool = False  # NaN, infinities and both zeros among the scores
     dynamic: bool = False
     dynamic_K: bool = False
+    capacity: int = None  # the operand, if it is not K
     seed: int = 0
 
     def _lead(self, name, dtype, *more, dynamic=()):
@@ -110,7 +111,7 @@ class TopKCase(Case):
                 top = self.K if name == "budget" else self.N
                 values.append(rng.integers(-1, top + 2, given))
         if self.dynamic_K:
-            values.append(np.array(self.K))
+            values.append(np.array(self.K if self.capacity is None else self.capacity))
         return values
 
     def expected(self, values):
@@ -413,6 +414,7 @@ def top_k_cases():
         yield T(by="mass", bound=0.63, N=21, K=4, first=1, last=1, limits=(2, 3), seed=seed)
         yield T(by="top_p", bound=0.61, N=21, K=21, levels=3, seed=seed)
         yield T(by="top_p", bound=0.9, N=21, K=12, own=(2, 3), dynamic=True, seed=seed)
+    yield T(K=0, dynamic_K=True, capacity=-3, dynamic=True)
     yield T(by="top_p", bound=0.0, N=5, K=5)
     yield T(by="top_p", bound=1.0, N=5, K=5, levels=1)
     yield T(by="mass", bound=1.0, N=0, K=2)

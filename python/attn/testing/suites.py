@@ -235,6 +235,11 @@ def linear_cases():
     yield L(S=130, decay="head", beta="G", strength=8.0, D=16)
     yield L(S=130, decay="head", special="forget")
     yield L(S=130, beta="G", special="same_keys", D=16)
+    for beta in (None, "G"):
+        # Factors far below the smallest number, next to such of nearly 1.
+        yield L(S=90, decay="feature", strength=60.0, beta=beta, D=16)
+        yield L(S=90, decay="feature", special="forget", beta=beta, D=16)
+        yield L(S=50, decay="feature", H=6, G=2, B=2, D=64, V=96, beta=beta, state=True)
     yield L(S=65, chunk=1, decay="head", beta="G")
     yield L(S=300, D=64, V=96, H=4, G=2, decay="head", beta="G", B=2)
     for unwritten, length in itertools.product([False, True], [1, 32, 33, 150]):

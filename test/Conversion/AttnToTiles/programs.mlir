@@ -112,3 +112,21 @@ func.func @hidden_by_lengths(%x: tensor<1x2x64x8xf32>, %n: tensor<1xi64>) -> ten
     -> tensor<1x2x64x8xf32>
   return %o : tensor<1x2x64x8xf32>
 }
+
+// -----
+
+// Each feature decays by its own number: chunks of 16 tokens, whose pairs are
+// products of four levels, and a state that decays once for all of them.
+// CHECK-LABEL: func.func @feature_decays
+//       CHECK:   scf.for %{{.*}} = %c0 to %c4 step %c1 {{.*}} -> (tensor<1x1x64x24xf32>, tensor<8x24xf32>)
+//       CHECK:     scf.for %{{.*}} = %c0 to %c4 step %c1 {{.*}} -> (index, tensor<16x8xf32>, tensor<16x8xf32>, tensor<16x16xf32>)
+//       CHECK:       math.exp2
+//       CHECK:       linalg.generic {{.*}} ins(%{{.*}}, %{{.*}} : tensor<16x8xf32>, tensor<8x16xf32>)
+//       CHECK:       arith.xori
+func.func @feature_decays(%q: tensor<1x1x64x8xf32>, %v: tensor<1x1x64x24xf32>,
+                          %g: tensor<1x1x64x8xf32>) -> tensor<1x1x64x24xf32> {
+  %o, %s = attn.linear_attention %q, %q, %v decay(%g : tensor<1x1x64x8xf32>)
+    : tensor<1x1x64x8xf32>, tensor<1x1x64x8xf32>, tensor<1x1x64x24xf32>
+    -> tensor<1x1x64x24xf32>, tensor<1x1x8x24xf32>
+  return %o : tensor<1x1x64x24xf32>
+}

@@ -34,10 +34,10 @@ def fold(w0, b0, w1, b1):
     return w, b1 + np.einsum("hoia,hi->ho", w1, b0)
 
 
-def heads(q0, k0, w0, b0, w1, b1, temp, cos, sin):
-    """Queries [H, tokens, d] and keys [G, tokens, d]."""
+def heads(q0, k0, w0, b0, w1, b1, temp, cos, sin, y=None):
+    """Queries [H, tokens, d] and keys [G, tokens, d]; `y` in place of the channels."""
     d, g = w1.shape[1], len(temp)
-    y = channels(q0, k0, w0, b0, w1, b1)
+    y = channels(q0, k0, w0, b0, w1, b1) if y is None else y
     q0 = q0.astype(np.float64).reshape(len(q0), -1, d)
     k0 = k0.astype(np.float64).reshape(len(k0), g, d)
     per = q0.shape[1] // g

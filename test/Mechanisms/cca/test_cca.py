@@ -98,6 +98,10 @@ def test_two_convolutions_are_one():
         for t in range(9)
     ])  # fmt: skip
     np.testing.assert_allclose(folded, oracle.channels(x["q0"], x["k0"], *conv), atol=1e-12)
+    parts = {name: y for name, y in x.items() if name not in ("v1", "v2")}
+    _, keys = oracle.heads(**parts, y=folded)
+    for path, result in mechanisms.run_all(PREFILL, "main", **given(x, slice(0, 9))):
+        mechanisms.assert_close(result["k"][0], keys, atol(9), path)
 
 
 def test_norms_are_fixed():

@@ -78,3 +78,11 @@ def test_full_rank_is_bilinear():
     wanted = oracle.bilinear(x["h"][0], v.T, x["c"][0].astype(np.float64))
     got = oracle.pool(x["h"], x["c"], x["u"], v, p, [40], act=lambda y: y)
     np.testing.assert_allclose(got[0, 0], wanted, atol=1e-10)
+    # The affinity is linear in the words: a query for each head.
+    query = (v.T @ x["c"][0] / np.sqrt(E)).astype(np.float32)
+    wanted = oracle.bilinear(x["h"][0], np.eye(E), query.astype(np.float64))
+    queries = np.broadcast_to(query, (1, M, 1, E))
+    for path, result in mechanisms.run_all(PREFILL, "folded", h=x["h"][:, None], queries=queries):
+        mechanisms.assert_close(
+            result["m"], np.broadcast_to(wanted, (1, M, 1, E)), atol(40), path
+        )

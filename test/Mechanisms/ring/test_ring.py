@@ -54,6 +54,10 @@ def test_parts_of_the_oracle_merge_to_the_whole():
         o, lse = oracle.merge([parts[n] for n in order])
         np.testing.assert_allclose(o, wanted[0], atol=1e-12)
         np.testing.assert_allclose(lse, wanted[1], atol=1e-12)
+    for path in mechanisms.PATHS:
+        for order in ([0, 1, 2, 3], [3, 1, 0, 2]):
+            blocks = [(cuts[n], cuts[n + 1]) for n in order]
+            close(travel(path, q, k, v, 0, blocks), wanted, atol(40, len(blocks)), path)
 
 
 @pytest.mark.parametrize("offset", [-30, -1, 0, 5, 100])

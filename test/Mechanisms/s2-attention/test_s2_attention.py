@@ -53,16 +53,37 @@ def test_local_blocks_that_hold_all_are_dense():
         mechanisms.assert_close(result["o"], wanted, atol(length), path)
 
 
+def blocks_seen(path, count):
+    """[G, count, count]: which blocks of keys the last row of each block sees, found out
+    by values that tell D blocks at a time apart."""
+    q, k, v = tensors(1, count * BLOCK)
+    seen = np.zeros((G, count, count), bool)
+    for first in range(0, count, D):
+        v[:] = 0
+        for n in range(first, min(first + D, count)):
+            v[:, :, n * BLOCK : (n + 1) * BLOCK, n - first] = 1
+        found = mechanisms.run(PREFILL, "main", path, q=q, k=k, v=v)["o"][0, ::2]
+        last = found[:, BLOCK - 1 :: BLOCK]
+        seen[:, :, first : first + D] = last[..., : min(D, count - first)] > 0
+    return seen
+
+
 def test_heads_together_see_everything():
     assert (mask(300).any(axis=0) == np.tri(300, dtype=bool)).all()
     fewer = oracle.blocks(2, 20, LOCAL, STRIDE)
     assert not (fewer.any(axis=0) == np.tri(20, dtype=bool)).all()
+    for path in mechanisms.PATHS:
+        seen = blocks_seen(path, 20)
+        np.testing.assert_array_equal(seen, oracle.blocks(G, 20, LOCAL, STRIDE), path)
+        np.testing.assert_array_equal(seen.any(axis=0), np.tri(20, dtype=bool), path)
 
 
 def test_a_block_once_dropped_is_never_seen_again():
-    seen = oracle.blocks(G, 20, LOCAL, STRIDE)
-    later = seen[:, 1:] & ~seen[:, :-1]
-    assert not (later & (np.arange(20) < np.arange(1, 20)[:, None])).any()
+    for seen in [oracle.blocks(G, 20, LOCAL, STRIDE)] + [
+        blocks_seen(path, 20) for path in mechanisms.PATHS
+    ]:
+        later = seen[:, 1:] & ~seen[:, :-1]
+        assert not (later & (np.arange(20) < np.arange(1, 20)[:, None])).any()
 
 
 @pytest.mark.parametrize("batch, past", [(1, 0), (2, 15), (1, 16), (1, 149), (2, 600)])

@@ -14,7 +14,8 @@
 // CHECK: %[[SOME:.*]] = arith.cmpi sgt, %{{.*}}, %c0
 // CHECK: arith.select %[[SOME]], %{{.*}}, %c0
 // CHECK: scf.for
-// CHECK: attn.key_importance
+// CHECK-NOT: attn.key_importance
+// CHECK: linalg.reduce
 func.func @main(%q: tensor<1x4x?x16xf32> {attn.name = "q"},
                 %k: tensor<1x4x?x16xf32> {attn.name = "k"},
                 %v: tensor<1x4x?x16xf32> {attn.name = "v"},
@@ -43,6 +44,7 @@ func.func @main(%q: tensor<1x4x?x16xf32> {attn.name = "q"},
     : tensor<1x4x?x16xf32>, tensor<1x4x?x16xf32>, tensor<1x4x?x16xf32>
     -> tensor<1x4x?x16xf32>, tensor<1x4x?xf32>
   %received = attn.key_importance sum, each %q, %k, %lse
+    routing(%rows, %counts : tensor<1x4x?xi64>, tensor<1x4xi64>)
     : tensor<1x4x?x16xf32>, tensor<1x4x?x16xf32>, tensor<1x4x?xf32> -> tensor<1x4x?xf32>
   %tokens_next = linalg.reduce { arith.addf } ins(%received : tensor<1x4x?xf32>)
     outs(%tokens : tensor<1x?xf32>) dimensions = [1]

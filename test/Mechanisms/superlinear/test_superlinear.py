@@ -131,3 +131,22 @@ def test_spans_of_all_anchors_cover_every_key(backward, whole):
         holes += seen != set(range(q + 1))
         assert len(oracle.offsets(3, q + 1, 0.5)) == max(math.isqrt(q + 1) - 3, 0)
     assert (holes == 0) == whole
+
+
+def test_spans_of_the_program_cover_every_key():
+    """The last row, with queries and keys that make it choose three anchors at a time."""
+    length, starts = 400, np.zeros(1, np.int64)
+    offsets = table(3, length)
+    anchors = [length - int(off) for off in offsets if off <= length]
+    for path in mechanisms.PATHS:
+        seen = set(range(length - 15, length))
+        for first in range(0, len(anchors), 3):
+            chosen = anchors[first : first + 3]
+            data = tensors(1, length)
+            data["q1"][:], data["k"][..., 0] = 0, 0
+            data["q1"][..., 0], data["k"][:, :, chosen, 0] = 1, 1
+            result = mechanisms.run(PREFILL, "main", path, **data, offsets=offsets, starts=starts)
+            assert set(result["anchors"][0, 0, -1]) >= set(chosen), path
+            for begin, end in zip(result["begins"][0, 0, -1], result["ends"][0, 0, -1]):
+                seen.update(range(begin, end))
+        assert seen == set(range(length)), path

@@ -91,6 +91,14 @@ def test_equal_blocks_and_tokens_take_the_first():
 def test_histograms_add_up():
     for blocks in range(1, 30):
         assert all(len(oracle.table(s, blocks)) == blocks for s in SHARES)
+    rng = np.random.default_rng(5)
+    for blocks in (1, 2, 3, 17, 29):
+        table = budgets(blocks * SIZE)
+        a = rng.random((1, 2, blocks * SIZE)).astype(np.float32)
+        for path, result in mechanisms.run_all(PREFILL, "select", a=a, table=table):
+            keep = mask(result["kept"], blocks * SIZE)[0].reshape(2, blocks, SIZE).sum(axis=2)
+            # Each budget of the head's histogram goes to one of its blocks.
+            np.testing.assert_array_equal(np.sort(keep), np.sort(table), path)
 
 
 @pytest.mark.parametrize("batch, prompt", [(1, 8), (2, 40), (1, 133)])

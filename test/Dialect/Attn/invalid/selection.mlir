@@ -181,3 +181,19 @@ func.func @importance(%q: tensor<1x8x4x16xf32>, %l: tensor<1x8x4xf32>) {
   %0 = attn.key_importance each, sum %q, %q, %l : tensor<1x8x4x16xf32>, tensor<1x8x4x16xf32>, tensor<1x8x4xf32> -> tensor<1x8x4xf32>
   return
 }
+
+// -----
+
+func.func @importance_rows(%q: tensor<1x8x4x16xf32>, %r: tensor<1x3x5xi32>, %n: tensor<1x3xi32>) {
+  // expected-error @below {{'attn.key_importance' op expects dimension 1 of 'row_list' to be 1 or equal to dimension 1 of 'query', but they are 3 and 8}}
+  %0 = attn.key_importance sum, sum %q, %q routing(%r, %n : tensor<1x3x5xi32>, tensor<1x3xi32>) : tensor<1x8x4x16xf32>, tensor<1x8x4x16xf32> -> tensor<1x8x4xf32>
+  return
+}
+
+// -----
+
+func.func @importance_lse(%q: tensor<1x8x4x16xf32>, %l: tensor<1x8x4xf32>, %r: tensor<1x1x5xi32>, %n: tensor<1x1xi32>) {
+  // expected-error @below {{'attn.key_importance' op expects dimension 2 of 'lse' to be equal to dimension 2 of 'row_list', but they are 4 and 5}}
+  %0 = attn.key_importance sum, sum %q, %q, %l routing(%r, %n : tensor<1x1x5xi32>, tensor<1x1xi32>) : tensor<1x8x4x16xf32>, tensor<1x8x4x16xf32>, tensor<1x8x4xf32> -> tensor<1x8x4xf32>
+  return
+}

@@ -64,9 +64,11 @@ func.func @parts(%k: tensor<1x8x130x16xf32>, %l: tensor<1x130xf32>,
 //       CHECK:   attn.span_attention %{{.*}}, %{{.*}}, %{{.*}} spans(%{{.*}}, %{{.*}}, %{{.*}} : tensor<1x8x?x3xi32>, tensor<1x8x?x3xf32>) query_offset(%{{.*}} : index) {window = 15 : i64}
 //       CHECK:   attn.key_importance sum, max %{{.*}}, %{{.*}}, %{{.*}} mask(#attn.causal) : tensor<1x8x?x64xf32>, tensor<1x2x?x64xf32>, tensor<1x8x?xf32> -> tensor<1x2x?xf32>
 //       CHECK:   attn.key_importance max, each %{{.*}}, %{{.*}}, %{{.*}} query_offset(%{{.*}} : index) {softmax_scale = 1.000000e+00 : f64}
+//       CHECK:   attn.key_importance sum, each %{{.*}}, %{{.*}} routing(%{{.*}}, %{{.*}} : tensor<1x1x?xi32>, tensor<1x1xi32>) : tensor<1x8x?x64xf32>, tensor<1x2x?x64xf32> -> tensor<1x8x?xf32>
 func.func @spans(%q: tensor<1x8x?x64xf32>, %k: tensor<1x2x?x64xf32>,
                  %t: tensor<?xi32>, %past: index, %starts: tensor<1xi64>,
-                 %lse: tensor<1x8x?xf32>) {
+                 %lse: tensor<1x8x?xf32>, %rows: tensor<1x1x?xi32>,
+                 %counts: tensor<1x1xi32>) {
   %a:2 = attn.span_search %q, %k, %t query_offset(%past : index)
     starts(%starts : tensor<1xi64>)
     : tensor<1x8x?x64xf32>, tensor<1x2x?x64xf32>, tensor<?xi32>
@@ -85,5 +87,8 @@ func.func @spans(%q: tensor<1x8x?x64xf32>, %k: tensor<1x2x?x64xf32>,
     {softmax_scale = 1.0}
     : tensor<1x8x?x64xf32>, tensor<1x2x?x64xf32>, tensor<1x8x?xf32>
     -> tensor<1x8x?xf32>
+  %l = attn.key_importance sum, each %q, %k
+    routing(%rows, %counts : tensor<1x1x?xi32>, tensor<1x1xi32>)
+    : tensor<1x8x?x64xf32>, tensor<1x2x?x64xf32> -> tensor<1x8x?xf32>
   return
 }

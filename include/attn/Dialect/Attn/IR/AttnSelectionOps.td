@@ -74,7 +74,7 @@ def Attn_TopKOp : Attn_ClauseOp<"top_k"> {
     |------------|--------------|
     | `scores`   | `[..., N]`   |
     | `budget`, `limits`, `own` | index, or `[...]` where a dimension may be 1 |
-    | `capacity` | index: `K`, where the result type does not say |
+    | `capacity` | index: `K`, where the result type does not say; 0 below it |
     | `indices`  | `[..., K]`   |
     | `counts`   | `[...]`      |
 
@@ -498,14 +498,23 @@ def Attn_KeyImportanceOp : Attn_ClauseOp<"key_importance"> {
     and `kv_lengths` keep, reduced over the rows of a head by `rows` (`sum` or
     `max`) and then over the query heads of a key head by `heads` (`sum`, `max`,
     or `each` to keep them apart). `lse` is that of the attention whose
-    probabilities these are. A row with an lse of minus infinity has none; NaN
-    in a kept pair or its lse spreads. Computed in f32 (f64 for f64).
+    probabilities these are; without it, it is computed first, from the same
+    scores. A row with an lse of minus infinity has none; NaN in a kept pair or
+    its lse spreads. A key that no row keeps has 0. Computed in f32 (f64 for
+    f64).
 
-    | Name     | Shape                                           |
-    |----------|-------------------------------------------------|
-    | `query`  | `[B, H, Sq, D]`                                 |
-    | `key`    | `[B, Hkv, Skv, D]`                              |
-    | `lse`    | `[B, H, Sq]`                                    |
+    With `routing` the rows of a head are those of its list, as in
+    `attn.attention`: row `row_list[b,h,n]` for `n < row_counts[b,h]`, with the
+    entry's `lse[b,h,n]`. Entries whose row does not exist have no
+    probabilities; what is not listed costs nothing.
+
+    | Name       | Shape                                           |
+    |------------|-------------------------------------------------|
+    | `query`    | `[B, H, Sq, D]`                                 |
+    | `key`      | `[B, Hkv, Skv, D]`                              |
+    | `lse`      | `[B, H, Sq]`; `N` for `Sq` with `routing`       |
+    | `row_list` | `[B, H, N]`; dimension 1 may be 1               |
+    | `row_counts` | `[B, H]`; none below 1, all beyond `N`; dimension 1 as that of `row_list` |
     | `kv_lengths` | `[B]`                                       |
     | `query_offset` | index or `[B]`                            |
     | `importance` | `[B, Hkv, Skv]`, or `[B, H, Skv]` for `each` |
@@ -522,20 +531,32 @@ def Attn_KeyImportanceOp : Attn_ClauseOp<"key_importance"> {
   }];
   let arguments = (ins Attn_Reduction:$rows, Attn_Reduction:$heads,
                        Attn_FloatTensor4D:$query, Attn_FloatTensor4D:$key,
-                       Attn_LseTensor:$lse,
+                       Optional<Attn_LseTensor>:$lse,
                        Optional<Attn_IndexTensor1D>:$kv_lengths,
                        Optional<Attn_IndexOrTensor1D>:$query_offset,
+                       Optional<Attn_IndexTensor3D>:$row_list,
+                       Optional<Attn_IndexTensor2D>:$row_counts,
                        Variadic<AnyRankedTensor>:$mask_operands,
                        OptionalAttr<Attn_MaskAttrInterface>:$mask,
                        OptionalAttr<F64Attr>:$softmax_scale);
   let results = (outs Attn_LseTensor:$importance);
   let assemblyFormat = [{
-    $rows `,` $heads $query `,` $key `,` $lse
+    $rows `,` $heads $query `,` $key (`,` $lse^)?
     oilist( `mask` `(` $mask (`,` $mask_operands^ `:` type($mask_operands))? `)`
           | `kv_lengths` `(` $kv_lengths `:` type($kv_lengths) `)`
-          | `query_offset` `(` $query_offset `:` type($query_offset) `)` )
-    attr-dict `:` type($query) `,` type($key) `,` type($lse) `->`
+          | `query_offset` `(` $query_offset `:` type($query_offset) `)`
+          | `routing` `(` $row_list `,` $row_counts `:` type($row_list) `,`
+            type($row_counts) `)` )
+    attr-dict `:` type($query) `,` type($key) (`,` type($lse)^)? `->`
     type($importance)
+  }];
+  let extraClassDeclaration = [{
+    /// The scale in force: the attribute, or 1 / sqrt(D).
+    double getEffectiveScale();
+    /// The tensor and its dimension that say how many rows a head has.
+    std::pair<::mlir::Value, int64_t> getRowsOfHead();
+    /// Query heads per key head, when both are static.
+    std::optional<int64_t> getGroupSize();
   }];
 }
 

@@ -54,7 +54,8 @@ def AttnExpandSelectionPass : Pass<"attn-expand-selection", "::mlir::func::FuncO
           the window and one in which each span of each row is a row of its
           own. These are sorted by the begin of their spans, so that the rows
           of a tile visit nearly the same keys, and both are merged by their
-          `lse` and summed with the gates.
+          `lse` and summed with the gates. An `attn.key_importance` without lse
+          has that of an `attn.attention`.
 
     ```mlir
     func.func @gates(%x: tensor<1x16x64xf32>, %w: tensor<8x64xf32>) -> tensor<1x16x8xf32> {

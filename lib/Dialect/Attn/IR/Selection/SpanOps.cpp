@@ -151,16 +151,46 @@ SpanAttentionOp::reifyResultShapes(OpBuilder &builder,
   return success();
 }
 
+double KeyImportanceOp::getEffectiveScale() {
+  if (auto scale = getSoftmaxScale())
+    return scale->convertToDouble();
+  auto type = cast<RankedTensorType>(getQuery().getType());
+  return 1 / std::sqrt(static_cast<double>(type.getDimSize(3)));
+}
+
+std::pair<Value, int64_t> KeyImportanceOp::getRowsOfHead() {
+  return {getRowList() ? getRowList() : getQuery(), 2};
+}
+
+std::optional<int64_t> KeyImportanceOp::getGroupSize() {
+  int64_t heads = cast<RankedTensorType>(getQuery().getType()).getDimSize(1);
+  int64_t kvHeads = cast<RankedTensorType>(getKey().getType()).getDimSize(1);
+  if (ShapedType::isDynamic(heads) || ShapedType::isDynamic(kvHeads) ||
+      kvHeads == 0)
+    return std::nullopt;
+  return heads / kvHeads;
+}
+
 LogicalResult KeyImportanceOp::verify() {
   Operation *op = *this;
   NamedTensor query(getQuery(), "query"), key(getKey(), "key"),
       lse(getLse(), "lse"), importance(getImportance(), "importance"),
       lengths(getKvLengths(), "kv_lengths"),
-      queryOffset(getQueryOffset(), "query_offset");
+      queryOffset(getQueryOffset(), "query_offset"),
+      rowList(getRowList(), "row_list"), counts(getRowCounts(), "row_counts");
   NamedTensor headsOf = getHeads() == Reduction::Each ? query : key;
+  if (!rowList.type != !counts.type)
+    return emitOpError("expects 'row_list' and 'row_counts' together");
+  NamedTensor rowsOf = rowList.type ? rowList : query;
   if (failed(checkKeys(op, query, key)) ||
-      failed(checkFirst(op, lse, query, 3)) ||
-      failed(checkWide(op, lse, query)) ||
+      failed(checkEqual(op, rowList, 0, query, 0)) ||
+      failed(checkOneOrEqual(op, rowList, 1, query, 1)) ||
+      failed(checkEqual(op, counts, 0, query, 0)) ||
+      failed(checkEqual(op, counts, 1, rowList, 1)) ||
+      failed(checkEqual(op, lse, 0, query, 0)) ||
+      failed(checkEqual(op, lse, 1, query, 1)) ||
+      failed(checkEqual(op, lse, 2, rowsOf, 2)) ||
+      (lse.type && failed(checkWide(op, lse, query))) ||
       failed(checkWide(op, importance, query)) ||
       failed(checkEqual(op, importance, 0, query, 0)) ||
       failed(checkEqual(op, importance, 1, headsOf, 1)) ||
@@ -184,9 +214,9 @@ LogicalResult KeyImportanceOp::verify() {
   auto mask = getMaskAttr();
   if (!mask)
     return success();
-  MaskUse use{query.type.getDimSize(0), query.type.getDimSize(1),
-              query.type.getDimSize(2), key.type.getDimSize(2),
-              query.type.getDimSize(2), getMaskOperands().getTypes()};
+  MaskUse use{query.type.getDimSize(0),  query.type.getDimSize(1),
+              query.type.getDimSize(2),  key.type.getDimSize(2),
+              rowsOf.type.getDimSize(2), getMaskOperands().getTypes()};
   return mask.verifyMask(use, [&] { return emitOpError(); });
 }
 

@@ -1,6 +1,7 @@
 //===- TopKOp.cpp - The best entries of each row --------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Checks.h"
+#include "attn/Dialect/Attn/Utils/IndexMath.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
@@ -64,8 +65,9 @@ TopKOp::reifyResultShapes(OpBuilder &builder,
       tensor::getMixedSizes(builder, getLoc(), getScores());
   rows.pop_back();
   SmallVector<OpFoldResult> all = rows;
+  IndexMath math(builder, getLoc());
   all.push_back(getCapacity()
-                    ? OpFoldResult(getCapacity())
+                    ? math.max(getCapacity(), math.constant(0))
                     : OpFoldResult(builder.getIndexAttr(
                           cast<RankedTensorType>(getIndices().getType())
                               .getShape()

@@ -133,18 +133,16 @@ Value PoolBuilder::buildRagged() {
       math.max(math.sub(boundSizes[1], math.constant(1)), math.constant(0));
   FloatType element = elementTypeOf(op.getOutput());
   Value output = buildEmpty(b, shape, element);
+  if (isKnownEmpty(output))
+    return castTensor(b, output, op.getOutput().getType());
   Value zero = arith::ConstantIndexOp::create(b, 0);
   Value one = arith::ConstantIndexOp::create(b, 1);
-  SmallVector<scf::ForOp> loops;
+  auto parts = scf::ForallOp::create(b, ArrayRef(shape).take_front(3), output,
+                                     /*mapping=*/std::nullopt);
   OpBuilder::InsertionGuard guard(b);
-  for (unsigned i = 0; i < 3; ++i) {
-    loops.push_back(
-        scf::ForOp::create(b, zero, math.materialize(shape[i]), one, output));
-    b.setInsertionPointToStart(loops.back().getBody());
-    output = loops.back().getRegionIterArg(0);
-  }
-  Value batch = loops[0].getInductionVar(), head = loops[1].getInductionVar(),
-        index = loops[2].getInductionVar();
+  b.setInsertionPointToStart(parts.getBody());
+  Value batch = parts.getInductionVar(0), head = parts.getInductionVar(1),
+        index = parts.getInductionVar(2);
   OpFoldResult length = lengthOf(b, batch);
   auto bound = [&](Value at) -> OpFoldResult {
     Value x = extractBroadcast(b, op.getBounds(), boundSizes, {batch, at});
@@ -181,15 +179,13 @@ Value PoolBuilder::buildRagged() {
                                   return finish(b, x[0], counted);
                                 });
   sliceSizes[2] = math.constant(1);
-  Value next = tensor::InsertSliceOp::create(
-      b, part, output, SmallVector<OpFoldResult>{batch, head, index, zero},
+  b.setInsertionPointToStart(parts.getTerminator().getBody());
+  tensor::ParallelInsertSliceOp::create(
+      b, part, parts.getRegionIterArgs()[0],
+      SmallVector<OpFoldResult>{batch, head, index, b.getIndexAttr(0)},
       sliceSizes, strides);
-  for (scf::ForOp loop : llvm::reverse(loops)) {
-    scf::YieldOp::create(b, next);
-    b.setInsertionPointAfter(loop);
-    next = loop.getResult(0);
-  }
-  return castTensor(b, next, op.getOutput().getType());
+  b.setInsertionPointAfter(parts);
+  return castTensor(b, parts.getResult(0), op.getOutput().getType());
 }
 
 } // namespace
@@ -198,142 +194,212 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, PoolOp op) {
   return {PoolBuilder(builder, op).build()};
 }
 
-SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, SegmentOp op) {
-  ImplicitLocOpBuilder b(op.getLoc(), builder);
-  MLIRContext *context = b.getContext();
-  SmallVector<OpFoldResult> sizes =
-      tensor::getMixedSizes(b, b.getLoc(), op.getLogits());
-  FloatType element = elementTypeOf(op.getLogits());
-  AffineExpr d0, d1;
-  bindDims(context, d0, d1);
-  AffineMap all = AffineMap::get(2, 0, {d0, d1}, context);
-  AffineMap ofRow = AffineMap::get(2, 0, {d0}, context);
-  double minusInf = -std::numeric_limits<double>::infinity();
-  Type index = b.getIndexType();
-  IndexMath math(b, b.getLoc());
-  Value zero = arith::ConstantIndexOp::create(b, 0);
-  Value one = arith::ConstantIndexOp::create(b, 1);
-  Value length = math.materialize(sizes[1]);
+namespace {
 
+/// One batch entry of `attn.segment`.
+class Segmenter {
+public:
+  Segmenter(ImplicitLocOpBuilder &b, SegmentOp op, Value logits, Value most)
+      : b(b), math(b, b.getLoc()), op(op), logits(logits), most(most),
+        element(elementTypeOf(logits)),
+        size(tensor::getMixedSize(b, b.getLoc(), logits, 0)),
+        zero(arith::ConstantIndexOp::create(b, 0)),
+        one(arith::ConstantIndexOp::create(b, 1)),
+        length(math.materialize(size)) {}
+
+  /// `bounds` with its boundaries, and the number of chunks.
+  std::pair<Value, Value> build(Value bounds, Type type) {
+    return list(takeGaps(), bounds, type);
+  }
+
+private:
+  Value none(ImplicitLocOpBuilder &b) {
+    return buildFloat(b, element, -std::numeric_limits<double>::infinity());
+  }
+  AffineMap map(bool reduced) {
+    return reduced ? AffineMap::get(1, 0, b.getContext())
+                   : AffineMap::getMultiDimIdentityMap(1, b.getContext());
+  }
+  Value takeGaps();
+  std::pair<Value, Value> list(Value taken, Value bounds, Type type);
+
+  ImplicitLocOpBuilder &b;
+  IndexMath math;
+  SegmentOp op;
+  Value logits, most; ///< most cuts
+  FloatType element;
+  OpFoldResult size;
+  Value zero, one, length;
+};
+
+/// Which gaps are taken: the best one, again and again, without its
+/// neighbours.
+Value Segmenter::takeGaps() {
   // Minus infinity marks gaps that cannot be taken.
   Value open = buildElementwise(
-      b, {{op.getLogits(), all}}, sizes, element,
+      b, {{logits, map(false)}}, {size}, element,
       [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
         Value isGood = arith::CmpFOp::create(
             b, arith::CmpFPredicate::OGT, x[0],
             buildFloat(b, element, op.getThreshold().convertToDouble()));
-        return arith::SelectOp::create(b, isGood, x[0],
-                                       buildFloat(b, element, minusInf));
+        return arith::SelectOp::create(b, isGood, x[0], none(b));
       });
+  Value isFalse = arith::ConstantOp::create(b, b.getBoolAttr(false));
+  Value isTrue = arith::ConstantOp::create(b, b.getBoolAttr(true));
   Value taken =
-      linalg::FillOp::create(b, zero, buildEmpty(b, sizes, index)).getResult(0);
-  OpFoldResult numBounds = op.getNumBounds(b);
-  Value most = math.materialize(math.sub(numBounds, math.constant(2)));
-  auto cuts = scf::ForOp::create(b, zero, most, one, ValueRange{open, taken});
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(cuts.getBody());
-  open = cuts.getRegionIterArg(0);
-  taken = cuts.getRegionIterArg(1);
-  Value best = buildGeneric(
-      b, {{open, all}}, {buildFilled(b, {sizes[0]}, element, minusInf), ofRow},
-      /*reductions=*/1, [](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        return arith::MaximumFOp::create(b, x[0], x[1]);
-      });
-  Value where = buildGeneric(
-      b, {{open, all}, {best, ofRow}},
-      {linalg::FillOp::create(b, length, buildEmpty(b, {sizes[0]}, index))
-           .getResult(0),
-       ofRow},
-      /*reductions=*/1, [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        Value isBest =
-            arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x[0], x[1]);
-        Value isOpen = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, x[0],
-                                             buildFloat(b, element, minusInf));
-        Value gap =
-            arith::SelectOp::create(b, arith::AndIOp::create(b, isBest, isOpen),
-                                    linalg::IndexOp::create(b, 1), length);
-        return arith::MinSIOp::create(b, gap, x[2]);
-      });
-  Value nextTaken = buildGeneric(
-      b, {{where, ofRow}}, {taken, all}, /*reductions=*/0,
-      [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        Value isHere = arith::CmpIOp::create(
-            b, arith::CmpIPredicate::eq, linalg::IndexOp::create(b, 1), x[0]);
-        return arith::SelectOp::create(b, isHere, one, x[1]);
-      });
-  Value nextOpen = buildGeneric(
-      b, {{where, ofRow}}, {open, all}, /*reductions=*/0,
-      [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        IndexMath math(b, b.getLoc());
-        OpFoldResult gap = linalg::IndexOp::create(b, 1).getResult();
-        OpFoldResult distance = math.constant(op.getDistance());
-        OpFoldResult isNear =
-            math.logicalAnd(math.compare(arith::CmpIPredicate::sge, gap,
-                                         math.sub(x[0], distance)),
-                            math.compare(arith::CmpIPredicate::sle, gap,
-                                         math.add(x[0], distance)));
-        // Nothing was taken when the best gap lies past the end.
-        isNear = math.logicalAnd(
-            isNear, math.compare(arith::CmpIPredicate::slt, x[0], length));
-        return arith::SelectOp::create(b, math.materialize(isNear),
-                                       buildFloat(b, element, minusInf), x[1]);
-      });
-  scf::YieldOp::create(b, ValueRange{nextOpen, nextTaken});
-  b.setInsertionPointAfter(cuts);
-  taken = cuts.getResult(1);
-
-  Type boundType =
-      cast<RankedTensorType>(op.getBounds().getType()).getElementType();
-  Value bounds =
-      linalg::FillOp::create(b, convertFromIndex(b, length, boundType),
-                             buildEmpty(b, {sizes[0], numBounds}, boundType))
+      linalg::FillOp::create(b, isFalse, buildEmpty(b, {size}, b.getI1Type()))
           .getResult(0);
-  Value counts = buildEmpty(b, {sizes[0]}, boundType);
-  auto batches = scf::ForOp::create(b, zero, math.materialize(sizes[0]), one,
-                                    ValueRange{bounds, counts});
-  b.setInsertionPointToStart(batches.getBody());
-  Value batch = batches.getInductionVar();
-  Value first = tensor::InsertOp::create(
-      b, convertFromIndex(b, zero, boundType), batches.getRegionIterArg(0),
-      ValueRange{batch, zero});
+  SmallVector<Value> start = {zero, open, taken};
+  auto loop = scf::WhileOp::create(
+      b, ValueRange(start).getTypes(), start,
+      [&](OpBuilder &inner, Location loc, ValueRange state) {
+        OpBuilder::InsertionGuard guard(b);
+        b.restoreInsertionPoint(inner.saveInsertionPoint());
+        Value best =
+            buildGeneric(b, {{state[1], map(false)}},
+                         {buildFilled(b, {}, element,
+                                      -std::numeric_limits<double>::infinity()),
+                          map(true)},
+                         /*reductions=*/1,
+                         [](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
+                           return arith::MaximumFOp::create(b, x[0], x[1]);
+                         });
+        Value isOpen =
+            arith::CmpFOp::create(b, arith::CmpFPredicate::OGT,
+                                  tensor::ExtractOp::create(b, best), none(b));
+        Value isMore =
+            arith::CmpIOp::create(b, arith::CmpIPredicate::slt, state[0], most);
+        scf::ConditionOp::create(b, arith::AndIOp::create(b, isOpen, isMore),
+                                 state);
+      },
+      [&](OpBuilder &inner, Location loc, ValueRange state) {
+        OpBuilder::InsertionGuard guard(b);
+        b.restoreInsertionPoint(inner.saveInsertionPoint());
+        // The first of the largest ones.
+        auto find = scf::ForOp::create(
+            b, zero, length, one, ValueRange{zero, none(b)},
+            [&](OpBuilder &inner, Location loc, Value gap, ValueRange best) {
+              ImplicitLocOpBuilder b(loc, inner);
+              Value x = tensor::ExtractOp::create(b, state[1], gap);
+              Value isBetter = arith::CmpFOp::create(
+                  b, arith::CmpFPredicate::OGT, x, best[1]);
+              Value where = arith::SelectOp::create(b, isBetter, gap, best[0]);
+              Value top = arith::SelectOp::create(b, isBetter, x, best[1]);
+              scf::YieldOp::create(b, ValueRange{where, top});
+            });
+        Value where = find.getResult(0);
+        OpFoldResult distance = math.constant(
+            std::min<int64_t>(op.getDistance(), kMaxMaskDistance));
+        OpFoldResult from =
+            math.max(math.sub(where, distance), math.constant(0));
+        OpFoldResult to = math.min(
+            math.add(math.add(where, distance), math.constant(1)), length);
+        auto close = scf::ForOp::create(
+            b, math.materialize(from), math.materialize(to), one, state[1],
+            [&](OpBuilder &inner, Location loc, Value gap, ValueRange open) {
+              ImplicitLocOpBuilder b(loc, inner);
+              Value next = tensor::InsertOp::create(b, none(b), open[0], gap);
+              scf::YieldOp::create(b, next);
+            });
+        Value taken = tensor::InsertOp::create(b, isTrue, state[2], where);
+        scf::YieldOp::create(b,
+                             ValueRange{arith::AddIOp::create(b, state[0], one),
+                                        close.getResult(0), taken});
+      });
+  return loop.getResult(2);
+}
+
+std::pair<Value, Value> Segmenter::list(Value taken, Value bounds, Type type) {
+  Value end = convertFromIndex(b, length, type);
+  bounds = linalg::FillOp::create(b, end, bounds).getResult(0);
+  bounds = tensor::InsertOp::create(b, convertFromIndex(b, zero, type), bounds,
+                                    zero);
   // A cut behind the last token is none: gaps 0 to L - 2. The slot of the next
   // cut holds L until it is taken.
   Value lastGap = math.materialize(
       math.max(math.sub(length, math.constant(1)), math.constant(0)));
-  auto gaps = scf::ForOp::create(b, zero, lastGap, one, ValueRange{first, one});
-  b.setInsertionPointToStart(gaps.getBody());
-  Value gap = gaps.getInductionVar(), slot = gaps.getRegionIterArg(1);
-  Value isTaken = arith::CmpIOp::create(
-      b, arith::CmpIPredicate::eq,
-      tensor::ExtractOp::create(b, taken, ValueRange{batch, gap}), one);
-  Value cut = arith::SelectOp::create(
-      b, isTaken, arith::AddIOp::create(b, gap, one), length);
-  Value next = tensor::InsertOp::create(b, convertFromIndex(b, cut, boundType),
-                                        gaps.getRegionIterArg(0),
-                                        ValueRange{batch, slot});
-  scf::YieldOp::create(b, ValueRange{next, addIf(b, isTaken, slot, one)});
-  b.setInsertionPointAfter(gaps);
-  // `slot` is one more than the cuts; an empty sequence has no chunk.
-  OpFoldResult number = math.min(gaps.getResult(1), sizes[1]);
-  Value nextCounts = tensor::InsertOp::create(
-      b, convertFromIndex(b, math.materialize(number), boundType),
-      batches.getRegionIterArg(1), batch);
-  scf::YieldOp::create(b, ValueRange{gaps.getResult(0), nextCounts});
-  b.setInsertionPointAfter(batches);
-  return {castTensor(b, batches.getResult(0), op.getBounds().getType()),
-          castTensor(b, batches.getResult(1), op.getCounts().getType())};
+  auto gaps = scf::ForOp::create(
+      b, zero, lastGap, one, ValueRange{bounds, one},
+      [&](OpBuilder &inner, Location loc, Value gap, ValueRange state) {
+        ImplicitLocOpBuilder b(loc, inner);
+        Value isTaken = tensor::ExtractOp::create(b, taken, gap);
+        Value cut = arith::SelectOp::create(
+            b, isTaken, arith::AddIOp::create(b, gap, one), length);
+        Value next = tensor::InsertOp::create(b, convertFromIndex(b, cut, type),
+                                              state[0], state[1]);
+        scf::YieldOp::create(
+            b, ValueRange{next, addIf(b, isTaken, state[1], one)});
+      });
+  // One more than the cuts; an empty sequence has no chunk.
+  OpFoldResult number = math.min(gaps.getResult(1), length);
+  return {gaps.getResult(0),
+          convertFromIndex(b, math.materialize(number), type)};
 }
 
-SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, GatherRowsOp op) {
+} // namespace
+
+/// One iteration for each batch entry.
+SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, SegmentOp op) {
   ImplicitLocOpBuilder b(op.getLoc(), builder);
-  IndexMath math(b, b.getLoc());
   SmallVector<OpFoldResult> sizes =
-      tensor::getMixedSizes(b, b.getLoc(), op.getInput());
+      tensor::getMixedSizes(b, b.getLoc(), op.getLogits());
+  Type type = cast<RankedTensorType>(op.getBounds().getType()).getElementType();
+  OpFoldResult numBounds = op.getNumBounds(b);
+  IndexMath math(b, b.getLoc());
+  Value most = math.materialize(math.sub(numBounds, math.constant(2)));
+  Value bounds = buildEmpty(b, {sizes[0], numBounds}, type);
+  Value counts = buildEmpty(b, {sizes[0]}, type);
+  auto finish = [&](Value bounds, Value counts) -> SmallVector<Value> {
+    return {castTensor(b, bounds, op.getBounds().getType()),
+            castTensor(b, counts, op.getCounts().getType())};
+  };
+  if (isKnownEmpty(op.getLogits())) {
+    Value zero =
+        convertFromIndex(b, arith::ConstantIndexOp::create(b, 0), type);
+    return finish(linalg::FillOp::create(b, zero, bounds).getResult(0),
+                  linalg::FillOp::create(b, zero, counts).getResult(0));
+  }
+  auto batches =
+      scf::ForallOp::create(b, ArrayRef{sizes[0]}, ValueRange{bounds, counts},
+                            /*mapping=*/std::nullopt);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(batches.getBody());
+    auto outs = batches.getRegionIterArgs();
+    Value batch = batches.getInductionVar(0);
+    SmallVector<OpFoldResult> at = {batch, b.getIndexAttr(0)};
+    SmallVector<OpFoldResult> strides(2, b.getIndexAttr(1));
+    SmallVector<OpFoldResult> ofBounds = {b.getIndexAttr(1), numBounds};
+    SmallVector<OpFoldResult> ofLogits = {b.getIndexAttr(1), sizes[1]};
+    auto row = [&](Value whole, ArrayRef<OpFoldResult> extents) -> Value {
+      auto type = cast<RankedTensorType>(whole.getType());
+      return tensor::ExtractSliceOp::create(
+          b, RankedTensorType::get({type.getDimSize(1)}, type.getElementType()),
+          whole, at, extents, strides);
+    };
+    auto [own, number] = Segmenter(b, op, row(op.getLogits(), ofLogits), most)
+                             .build(row(outs[0], ofBounds), type);
+    SmallVector<OpFoldResult> place = {batch}, unit = {b.getIndexAttr(1)};
+    Value count = tensor::ExtractSliceOp::create(
+        b, RankedTensorType::get({}, type), outs[1], place, unit, unit);
+    count = tensor::InsertOp::create(b, number, count, ValueRange());
+    b.setInsertionPointToStart(batches.getTerminator().getBody());
+    tensor::ParallelInsertSliceOp::create(b, own, outs[0], at, ofBounds,
+                                          strides);
+    tensor::ParallelInsertSliceOp::create(b, count, outs[1], place, unit, unit);
+  }
+  return finish(batches.getResult(0), batches.getResult(1));
+}
+
+Value mlir::attn::buildGatheredRows(ImplicitLocOpBuilder &b, Value input,
+                                    Value rows) {
+  IndexMath math(b, b.getLoc());
+  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, b.getLoc(), input);
   SmallVector<OpFoldResult> rowSizes =
-      tensor::getMixedSizes(b, b.getLoc(), op.getRows());
+      tensor::getMixedSizes(b, b.getLoc(), rows);
   SmallVector<OpFoldResult> shape = sizes;
   shape[2] = rowSizes[2];
-  FloatType element = elementTypeOf(op.getInput());
+  FloatType element = elementTypeOf(input);
   auto gather = [&]() -> Value {
     return buildElementwise(
         b, {}, shape, element,
@@ -343,7 +409,7 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, GatherRowsOp op) {
           for (unsigned i = 0; i < 4; ++i)
             at.push_back(linalg::IndexOp::create(b, i));
           Value row = convertToIndex(
-              b, extractBroadcast(b, op.getRows(), rowSizes,
+              b, extractBroadcast(b, rows, rowSizes,
                                   ArrayRef<Value>(at).take_front(3)));
           OpFoldResult last = math.sub(sizes[2], math.constant(1));
           OpFoldResult isRow = math.logicalAnd(
@@ -351,7 +417,7 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, GatherRowsOp op) {
               math.compare(arith::CmpIPredicate::sle, row, last));
           at[2] =
               math.materialize(math.min(math.max(row, math.constant(0)), last));
-          Value x = tensor::ExtractOp::create(b, op.getInput(), at);
+          Value x = tensor::ExtractOp::create(b, input, at);
           return arith::SelectOp::create(b, math.materialize(isRow), x,
                                          buildFloat(b, element, 0));
         });
@@ -374,5 +440,11 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, GatherRowsOp op) {
     output =
         scf::IfOp::create(b, isEmpty, branch(true), branch(false)).getResult(0);
   }
+  return output;
+}
+
+SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, GatherRowsOp op) {
+  ImplicitLocOpBuilder b(op.getLoc(), builder);
+  Value output = buildGatheredRows(b, op.getInput(), op.getRows());
   return {castTensor(b, output, op.getOutput().getType())};
 }

@@ -300,6 +300,7 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, RouteHeadsOp op) {
   return {GateBuilder(builder, op).build()};
 }
 
+/// One iteration for each batch entry and head.
 SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, ListRowsOp op) {
   ImplicitLocOpBuilder b(op.getLoc(), builder);
   SmallVector<OpFoldResult> sizes =
@@ -308,57 +309,87 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, ListRowsOp op) {
   Type rowType =
       cast<RankedTensorType>(op.getRows().getType()).getElementType();
   IndexMath math(b, b.getLoc());
-  SmallVector<OpFoldResult> listShape = {sizes[0], sizes[2], sizes[1]};
-  Value minusOne =
-      convertFromIndex(b, arith::ConstantIndexOp::create(b, -1), rowType);
-  Value rows =
-      linalg::FillOp::create(b, minusOne, buildEmpty(b, listShape, rowType))
-          .getResult(0);
-  Value weights = buildFilled(b, listShape, element, 0);
-  Value counts = buildEmpty(b, {sizes[0], sizes[2]}, rowType);
+  SmallVector<OpFoldResult> shape = {sizes[0], sizes[2], sizes[1]};
   Value zero = arith::ConstantIndexOp::create(b, 0);
   Value one = arith::ConstantIndexOp::create(b, 1);
-  auto loop = [&](OpFoldResult size, ValueRange carried) {
-    return scf::ForOp::create(b, zero, math.materialize(size), one, carried);
+  Value minusOne =
+      convertFromIndex(b, arith::ConstantIndexOp::create(b, -1), rowType);
+  SmallVector<Value> results = {buildEmpty(b, shape, rowType),
+                                buildEmpty(b, {sizes[0], sizes[2]}, rowType),
+                                buildEmpty(b, shape, element)};
+  auto finish = [&](ValueRange found) {
+    SmallVector<Value> wanted;
+    for (auto [value, type] : llvm::zip(found, op->getResultTypes()))
+      wanted.push_back(castTensor(b, value, type));
+    return wanted;
   };
-  auto batches = loop(sizes[0], {rows, counts, weights});
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(batches.getBody());
-  auto heads = loop(sizes[2], batches.getRegionIterArgs());
-  b.setInsertionPointToStart(heads.getBody());
-  Value batch = batches.getInductionVar(), head = heads.getInductionVar();
-  SmallVector<Value> carried(heads.getRegionIterArgs());
-  auto tokens = loop(sizes[1], {carried[0], carried[2], zero});
-  b.setInsertionPointToStart(tokens.getBody());
-  Value token = tokens.getInductionVar(), slot = tokens.getRegionIterArg(2);
-  Value gate = tensor::ExtractOp::create(b, op.getGates(),
-                                         ValueRange{batch, token, head});
-  Value none = buildFloat(b, element, 0);
-  Value isUsed =
-      arith::CmpFOp::create(b, arith::CmpFPredicate::UNE, gate, none);
-  // The first free slot holds -1 and 0 until it is taken.
-  Value row = arith::SelectOp::create(
-      b, isUsed, convertFromIndex(b, token, rowType), minusOne);
-  Value weight = arith::SelectOp::create(b, isUsed, gate, none);
-  SmallVector<Value> at = {batch, head, slot};
-  Value nextRows =
-      tensor::InsertOp::create(b, row, tokens.getRegionIterArg(0), at);
-  Value nextWeights =
-      tensor::InsertOp::create(b, weight, tokens.getRegionIterArg(1), at);
-  Value next = addIf(b, isUsed, slot, one);
-  scf::YieldOp::create(b, ValueRange{nextRows, nextWeights, next});
-  b.setInsertionPointAfter(tokens);
-  Value nextCounts = tensor::InsertOp::create(
-      b, convertFromIndex(b, tokens.getResult(2), rowType), carried[1],
-      ValueRange{batch, head});
-  scf::YieldOp::create(
-      b, ValueRange{tokens.getResult(0), nextCounts, tokens.getResult(1)});
-  b.setInsertionPointAfter(heads);
-  scf::YieldOp::create(b, heads.getResults());
-  b.setInsertionPointAfter(batches);
-  SmallVector<Value> results;
-  for (auto [value, type] :
-       llvm::zip(batches.getResults(), op->getResultTypes()))
-    results.push_back(castTensor(b, value, type));
-  return results;
+  if (isKnownEmpty(op.getGates())) {
+    // No token uses a head.
+    Value none = convertFromIndex(b, zero, rowType);
+    results[1] = linalg::FillOp::create(b, none, results[1]).getResult(0);
+    return finish(results);
+  }
+  auto heads =
+      scf::ForallOp::create(b, ArrayRef<OpFoldResult>{sizes[0], sizes[2]},
+                            results, /*mapping=*/std::nullopt);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(heads.getBody());
+    Value batch = heads.getInductionVar(0), head = heads.getInductionVar(1);
+    SmallVector<OpFoldResult> offsets = {batch, head, b.getIndexAttr(0)};
+    SmallVector<OpFoldResult> extents = {b.getIndexAttr(1), b.getIndexAttr(1),
+                                         sizes[1]};
+    SmallVector<OpFoldResult> strides(3, b.getIndexAttr(1));
+    auto outs = heads.getRegionIterArgs();
+    auto ofHead = [&](Value whole, Type type, unsigned rank) -> Value {
+      SmallVector<int64_t> list;
+      if (rank == 3)
+        list.push_back(constantOf(sizes[1]).value_or(ShapedType::kDynamic));
+      return tensor::ExtractSliceOp::create(
+          b, RankedTensorType::get(list, type), whole,
+          ArrayRef(offsets).take_front(rank),
+          ArrayRef(extents).take_front(rank),
+          ArrayRef(strides).take_front(rank));
+    };
+    Value rows =
+        linalg::FillOp::create(b, minusOne, ofHead(outs[0], rowType, 3))
+            .getResult(0);
+    Value none = buildFloat(b, element, 0);
+    Value weights = linalg::FillOp::create(b, none, ofHead(outs[2], element, 3))
+                        .getResult(0);
+    auto tokens = scf::ForOp::create(b, zero, math.materialize(sizes[1]), one,
+                                     ValueRange{rows, weights, zero});
+    {
+      OpBuilder::InsertionGuard inner(b);
+      b.setInsertionPointToStart(tokens.getBody());
+      Value token = tokens.getInductionVar(), slot = tokens.getRegionIterArg(2);
+      Value gate = tensor::ExtractOp::create(b, op.getGates(),
+                                             ValueRange{batch, token, head});
+      Value isUsed =
+          arith::CmpFOp::create(b, arith::CmpFPredicate::UNE, gate, none);
+      // The first free slot holds -1 and 0 until it is taken.
+      Value row = arith::SelectOp::create(
+          b, isUsed, convertFromIndex(b, token, rowType), minusOne);
+      Value weight = arith::SelectOp::create(b, isUsed, gate, none);
+      Value nextRows =
+          tensor::InsertOp::create(b, row, tokens.getRegionIterArg(0), slot);
+      Value nextWeights =
+          tensor::InsertOp::create(b, weight, tokens.getRegionIterArg(1), slot);
+      scf::YieldOp::create(
+          b, ValueRange{nextRows, nextWeights, addIf(b, isUsed, slot, one)});
+    }
+    Value count = tensor::InsertOp::create(
+        b, convertFromIndex(b, tokens.getResult(2), rowType),
+        ofHead(outs[1], rowType, 2), ValueRange());
+    b.setInsertionPointToStart(heads.getTerminator().getBody());
+    SmallVector<Value> own = {tokens.getResult(0), count, tokens.getResult(1)};
+    for (auto [i, value] : llvm::enumerate(own)) {
+      unsigned rank = i == 1 ? 2 : 3;
+      tensor::ParallelInsertSliceOp::create(b, value, outs[i],
+                                            ArrayRef(offsets).take_front(rank),
+                                            ArrayRef(extents).take_front(rank),
+                                            ArrayRef(strides).take_front(rank));
+    }
+  }
+  return finish(heads.getResults());
 }

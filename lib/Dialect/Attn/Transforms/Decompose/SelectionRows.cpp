@@ -131,7 +131,7 @@ SelectionRows mlir::attn::buildSelectionRows(ImplicitLocOpBuilder &b,
   result.columns = tensor::getMixedSize(b, b.getLoc(), scores, 1);
   result.capacity =
       op.getCapacity()
-          ? OpFoldResult(op.getCapacity())
+          ? IndexMath(b, b.getLoc()).max(op.getCapacity(), b.getIndexAttr(0))
           : b.getIndexAttr(cast<RankedTensorType>(op.getIndices().getType())
                                .getShape()
                                .back());

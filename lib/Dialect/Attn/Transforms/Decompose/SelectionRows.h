@@ -66,6 +66,17 @@ struct Gate {
 Gate buildGate(ImplicitLocOpBuilder &b, Value logits,
                ArrayRef<OpFoldResult> spans, FloatType compute);
 
+/// An operand that is one number or one for each batch entry; 0 when absent.
+OpFoldResult numberOf(ImplicitLocOpBuilder &b, Value operand, Value batch);
+
+/// Scaled products of all queries and keys, [B, H, S, Skv].
+Value buildProducts(ImplicitLocOpBuilder &b, Value query, Value key,
+                    double scale, FloatType compute);
+
+/// Rows of `input`, [B, H, S, D], by their index, [B, H or 1, N]; zeros where
+/// there is none.
+Value buildGatheredRows(ImplicitLocOpBuilder &b, Value input, Value rows);
+
 } // namespace mlir::attn
 
 #endif // ATTN_LIB_DIALECT_ATTN_TRANSFORMS_DECOMPOSE_SELECTIONROWS_H

@@ -12,9 +12,8 @@ using namespace mlir::attn;
 
 static constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// An operand that is one number or one for each batch entry; 0 when absent.
-static OpFoldResult numberOf(ImplicitLocOpBuilder &b, Value operand,
-                             Value batch) {
+OpFoldResult mlir::attn::numberOf(ImplicitLocOpBuilder &b, Value operand,
+                                  Value batch) {
   if (!operand)
     return b.getIndexAttr(0);
   if (operand.getType().isIndex())
@@ -257,9 +256,8 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder, SpanBoundsOp op) {
   return {begins, build(true)};
 }
 
-/// Scaled products of all queries and keys, [B, H, S, Skv].
-static Value buildProducts(ImplicitLocOpBuilder &b, Value query, Value key,
-                           double scale, FloatType compute) {
+Value mlir::attn::buildProducts(ImplicitLocOpBuilder &b, Value query, Value key,
+                                double scale, FloatType compute) {
   auto keyHead = keyHeadOf(b, query, key);
   SmallVector<OpFoldResult> shape = tensor::getMixedSizes(b, b.getLoc(), query);
   shape[3] = tensor::getMixedSize(b, b.getLoc(), key, 2);
@@ -452,92 +450,4 @@ SmallVector<Value> mlir::attn::decompose(OpBuilder &builder,
                               return convertFloat(b, x[0], element);
                             });
   return {castTensor(b, output, op.getOutput().getType())};
-}
-
-SmallVector<Value> mlir::attn::decompose(OpBuilder &builder,
-                                         KeyImportanceOp op) {
-  ImplicitLocOpBuilder b(op.getLoc(), builder);
-  FloatType compute = computeTypeOf(op.getQuery());
-  Value scores =
-      buildProducts(b, op.getQuery(), op.getKey(),
-                    scaleOf(op.getSoftmaxScale(), op.getQuery()), compute);
-  SmallVector<OpFoldResult> sizes =
-      tensor::getMixedSizes(b, b.getLoc(), scores);
-  AffineExpr d0, d1, d2, d3;
-  bindDims(b.getContext(), d0, d1, d2, d3);
-  Value zero = buildFloat(b, compute, 0);
-  auto combine = [](ImplicitLocOpBuilder &b, Reduction how, Value x,
-                    Value y) -> Value {
-    if (how == Reduction::Max)
-      return arith::MaximumFOp::create(b, x, y);
-    return arith::AddFOp::create(b, x, y);
-  };
-  // Loops over (batch, head, key), then the row. Probabilities are not
-  // negative: 0 begins both a sum and a maximum.
-  Value importance = buildGeneric(
-      b,
-      {{scores, AffineMap::get(4, 0, {d0, d1, d3, d2}, b.getContext())},
-       {op.getLse(), AffineMap::get(4, 0, {d0, d1, d3}, b.getContext())}},
-      {buildFilled(b, {sizes[0], sizes[1], sizes[3]}, compute, 0),
-       firstDims(b, 4, 3)},
-      /*reductions=*/1, [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-        IndexMath math(b, b.getLoc());
-        Value batch = loopIndex(b, 0), key = loopIndex(b, 2),
-              row = loopIndex(b, 3);
-        OpFoldResult kept = math.boolean(true);
-        if (op.getKvLengths())
-          kept = math.compare(arith::CmpIPredicate::slt, key,
-                              numberOf(b, op.getKvLengths(), batch));
-        if (auto mask = op.getMaskAttr()) {
-          MaskPoint point;
-          point.batch = batch;
-          point.head = loopIndex(b, 1);
-          point.queryRow = row;
-          point.query = math.add(row, numberOf(b, op.getQueryOffset(), batch));
-          point.key = key;
-          point.operands = op.getMaskOperands();
-          kept = math.logicalAnd(kept, mask.keep(b, b.getLoc(), point));
-        }
-        Value none = buildFloat(b, compute, -kInfinity);
-        Value isNone =
-            arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x[1], none);
-        Value weight =
-            math::ExpOp::create(b, arith::SubFOp::create(b, x[0], x[1]));
-        weight = arith::SelectOp::create(b, isNone, zero, weight);
-        if (constantOf(kept) != 1)
-          weight =
-              arith::SelectOp::create(b, math.materialize(kept), weight, zero);
-        return combine(b, op.getRows(), x[2], weight);
-      });
-  if (op.getHeads() != Reduction::Each) {
-    IndexMath math(b, b.getLoc());
-    SmallVector<OpFoldResult> shape = {
-        sizes[0], tensor::getMixedSize(b, b.getLoc(), op.getKey(), 1),
-        sizes[3]};
-    auto h = constantOf(sizes[1]), g = constantOf(shape[1]);
-    OpFoldResult group = b.getIndexAttr(h && g && *g ? *h / *g : 1);
-    if (!h || !g)
-      group = arith::DivUIOp::create(
-                  b, math.materialize(sizes[1]),
-                  math.materialize(math.max(shape[1], math.constant(1))))
-                  .getResult();
-    // It only says how many heads a group has.
-    Value extent = buildEmpty(b, {group}, b.getI8Type());
-    Value heads = importance;
-    importance = buildGeneric(
-        b, {{extent, AffineMap::get(4, 0, {d3}, b.getContext())}},
-        {buildFilled(b, shape, compute, 0), firstDims(b, 4, 3)},
-        /*reductions=*/1, [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
-          IndexMath math(b, b.getLoc());
-          Value head = arith::AddIOp::create(
-              b,
-              arith::MulIOp::create(b, loopIndex(b, 1),
-                                    math.materialize(group)),
-              loopIndex(b, 3));
-          Value own = tensor::ExtractOp::create(
-              b, heads, ValueRange{loopIndex(b, 0), head, loopIndex(b, 2)});
-          return combine(b, op.getHeads(), x[1], own);
-        });
-  }
-  return {castTensor(b, importance, op.getImportance().getType())};
 }

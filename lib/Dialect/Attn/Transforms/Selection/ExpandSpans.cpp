@@ -91,7 +91,7 @@ Value SpanExpander::bounds(bool isEnd) {
   return tensor::CollapseShapeOp::create(b, bounds, groups);
 }
 
-/// A counting sort for each head.
+/// A counting sort, for each head by itself.
 void SpanExpander::sort(Value begins) {
   Type type = b.getI32Type();
   Value zero = arith::ConstantIndexOp::create(b, 0);
@@ -99,22 +99,32 @@ void SpanExpander::sort(Value begins) {
   Value none = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
   Value unit = arith::ConstantOp::create(b, b.getI32IntegerAttr(1));
   SmallVector<OpFoldResult> shape = {sizes[0], sizes[1], pairs};
+  order = buildEmpty(b, shape, type);
+  slots = buildEmpty(b, shape, type);
+  if (isKnownEmpty(order))
+    return;
   Value last = math.materialize(math.add(numKeys, math.constant(1)));
   OpFoldResult bins = math.add(numKeys, math.constant(2));
-  SmallVector<Value> lists = {buildEmpty(b, shape, type),
-                              buildEmpty(b, shape, type)};
+  auto heads =
+      scf::ForallOp::create(b, ArrayRef<OpFoldResult>{sizes[0], sizes[1]},
+                            ValueRange{order, slots}, std::nullopt);
   OpBuilder::InsertionGuard guard(b);
-  auto batches =
-      scf::ForOp::create(b, zero, math.materialize(sizes[0]), one, lists);
-  b.setInsertionPointToStart(batches.getBody());
-  auto heads = scf::ForOp::create(b, zero, math.materialize(sizes[1]), one,
-                                  batches.getRegionIterArgs());
   b.setInsertionPointToStart(heads.getBody());
-  Value batch = batches.getInductionVar(), head = heads.getInductionVar();
+  Value batch = heads.getInductionVar(0), head = heads.getInductionVar(1);
+  SmallVector<OpFoldResult> offsets = {batch, head, b.getIndexAttr(0)};
+  SmallVector<OpFoldResult> extents = {b.getIndexAttr(1), b.getIndexAttr(1),
+                                       pairs};
+  SmallVector<OpFoldResult> strides(3, b.getIndexAttr(1));
+  auto ofHead = [&](Value whole) -> Value {
+    auto list = RankedTensorType::get(
+        {constantOf(pairs).value_or(ShapedType::kDynamic)}, type);
+    return tensor::ExtractSliceOp::create(b, list, whole, offsets, extents,
+                                          strides);
+  };
+  Value own = ofHead(begins);
   Value end = math.materialize(pairs);
   auto beginOf = [&](Value pair) {
-    return convertToIndex(
-        b, tensor::ExtractOp::create(b, begins, ValueRange{batch, head, pair}));
+    return convertToIndex(b, tensor::ExtractOp::create(b, own, pair));
   };
   Value counts =
       linalg::FillOp::create(b, none, buildEmpty(b, {bins}, type)).getResult(0);
@@ -135,27 +145,28 @@ void SpanExpander::sort(Value begins) {
   Value next = arith::AddIOp::create(b, sums.getInductionVar(), one);
   scf::YieldOp::create(b, add(sums.getRegionIterArg(0), next, before));
   b.setInsertionPointAfter(sums);
-  auto place = scf::ForOp::create(b, zero, end, one,
-                                  ValueRange{sums.getResult(0),
-                                             heads.getRegionIterArg(0),
-                                             heads.getRegionIterArg(1)});
+  Value orders = ofHead(heads.getRegionIterArgs()[0]);
+  Value places = ofHead(heads.getRegionIterArgs()[1]);
+  auto place = scf::ForOp::create(
+      b, zero, end, one, ValueRange{sums.getResult(0), orders, places});
   b.setInsertionPointToStart(place.getBody());
   Value pair = place.getInductionVar();
-  Value own = beginOf(pair);
-  Value slot = tensor::ExtractOp::create(b, place.getRegionIterArg(0), own);
-  Value left = add(place.getRegionIterArg(0), own, unit);
-  Value nextOrder = tensor::InsertOp::create(
-      b, convertFromIndex(b, pair, type), place.getRegionIterArg(1),
-      ValueRange{batch, head, convertToIndex(b, slot)});
-  Value nextSlots = tensor::InsertOp::create(b, slot, place.getRegionIterArg(2),
-                                             ValueRange{batch, head, pair});
+  Value begin = beginOf(pair);
+  Value slot = tensor::ExtractOp::create(b, place.getRegionIterArg(0), begin);
+  Value left = add(place.getRegionIterArg(0), begin, unit);
+  Value nextOrder = tensor::InsertOp::create(b, convertFromIndex(b, pair, type),
+                                             place.getRegionIterArg(1),
+                                             convertToIndex(b, slot));
+  Value nextSlots =
+      tensor::InsertOp::create(b, slot, place.getRegionIterArg(2), pair);
   scf::YieldOp::create(b, ValueRange{left, nextOrder, nextSlots});
-  b.setInsertionPointAfter(place);
-  scf::YieldOp::create(b, place.getResults().drop_front());
-  b.setInsertionPointAfter(heads);
-  scf::YieldOp::create(b, heads.getResults());
-  order = batches.getResult(0);
-  slots = batches.getResult(1);
+  b.setInsertionPointToStart(heads.getTerminator().getBody());
+  for (unsigned i = 0; i < 2; ++i)
+    tensor::ParallelInsertSliceOp::create(b, place.getResult(i + 1),
+                                          heads.getRegionIterArgs()[i], offsets,
+                                          extents, strides);
+  order = heads.getResult(0);
+  slots = heads.getResult(1);
 }
 
 Value SpanExpander::gatherBounds(Value bounds) {

@@ -27,6 +27,11 @@ struct AttnExpandSelectionPass final
         rewriter.replaceOp(op, decompose(rewriter, router));
       else if (auto spans = dyn_cast<SpanAttentionOp>(op))
         rewriter.replaceOp(op, expandSpanAttention(rewriter, spans));
+      else if (auto importance = dyn_cast<KeyImportanceOp>(op))
+        if (!importance.getLse()) {
+          Value lse = buildImportanceLse(rewriter, importance);
+          importance.getLseMutable().assign(lse);
+        }
     });
   }
 };

@@ -21,6 +21,10 @@ buildSpanSearchTiles(OpBuilder &builder, SpanSearchOp op, int64_t tileRows);
 /// keys; their results are merged and weighted.
 Value expandSpanAttention(OpBuilder &builder, SpanAttentionOp op);
 
+/// The lse of an attention whose output nobody uses, for an importance that has
+/// none.
+Value buildImportanceLse(OpBuilder &builder, KeyImportanceOp op);
+
 } // namespace mlir::attn
 
 #endif // ATTN_LIB_DIALECT_ATTN_TRANSFORMS_SELECTION_SELECTIONLOOPS_H
