@@ -52,8 +52,14 @@ void loadMatrices(Warp &warp, Meeting &meeting) {
   ++warp.time;
   for (uint32_t lane = 0; lane < warpSize; ++lane)
     warp.thread(lane)->learn(block.warpComponent(warp.index), warp.time);
-  for (int32_t i = 0; i < 8 * first.count; ++i)
+  // Each row must be visible to all lanes; the lane that names it stands for
+  // them, so that every lane has its turn.
+  Thread *last = launch.current;
+  for (int32_t i = 0; i < 8 * first.count; ++i) {
+    launch.current = warp.thread(static_cast<uint32_t>(i));
     block.shadow.readByWarp(meeting.site, rows[i], 16);
+  }
+  launch.current = last;
   for (uint32_t lane = 0; lane < warpSize; ++lane) {
     auto &mine = *static_cast<MoveArguments *>(meeting.arguments[lane]);
     for (int32_t m = 0; m < mine.count; ++m) {

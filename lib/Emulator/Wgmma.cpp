@@ -127,9 +127,11 @@ float readElement(const Layout &layout, uint32_t row, uint32_t column,
   return type == F16 ? fromHalf(bits) : fromBFloat(bits);
 }
 
-/// Locks what the warp will read of an operand.
-void lockOperand(const Site *site, const Layout &layout, uint32_t first,
-                 uint32_t rows, uint32_t depth, uint64_t descriptor) {
+/// Locks what the warp will read of an operand. It must be visible to all
+/// lanes; they take turns.
+void lockOperand(Warp &warp, const Site *site, const Layout &layout,
+                 uint32_t first, uint32_t rows, uint32_t depth,
+                 uint64_t descriptor) {
   Block &block = launch.block;
   if (descriptor >> 49 & 7)
     fail(site,
@@ -144,8 +146,12 @@ void lockOperand(const Site *site, const Layout &layout, uint32_t first,
            "out of bounds: the block's memory ends at %llu",
            (unsigned long long)descriptor, (unsigned long long)piece,
            (unsigned long long)(sharedStart + block.memory.size()));
-  for (uint64_t piece : pieces)
-    block.shadow.lock(site, piece, 16);
+  Thread *last = launch.current;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    launch.current = warp.thread(i % warpSize);
+    block.shadow.lock(site, pieces[i], 16);
+  }
+  launch.current = last;
 }
 
 void unlockOperand(Warp &warp, const Site *site, const Layout &layout,
@@ -246,10 +252,10 @@ void issue(Warp &warp, Meeting &meeting) {
         op.a.registers.push_back(bits);
       }
   } else {
-    lockOperand(site, Layout(op.a.descriptor, bytes, op.a.transposed),
+    lockOperand(warp, site, Layout(op.a.descriptor, bytes, op.a.transposed),
                 warp.index % 4 * 16, 16, op.depth, op.a.descriptor);
   }
-  lockOperand(site, Layout(op.b.descriptor, bytes, op.b.transposed), 0,
+  lockOperand(warp, site, Layout(op.b.descriptor, bytes, op.b.transposed), 0,
               op.columns, op.depth, op.b.descriptor);
   ++chain->unfinished;
   float poison = std::bit_cast<float>(tokenMark | chain->token);

@@ -286,3 +286,32 @@ def test_blocks(tmp_path, case):
         expect(tmp_path, c, pattern, X, grid=2)
     else:
         assert run(tmp_path, c, X, grid=2).error is None
+
+
+@pytest.mark.parametrize("synchronised", [True, False])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_one_lane_waits(tmp_path, synchronised, seed):
+    """What one lane waited for is visible to its warp after bar.warp.sync."""
+    c, tid = kernel(32, 1024, [("m", MAP)])
+
+    def load():
+        c.init(512, 1)
+        c.do("nvvm.fence.mbarrier.init")
+        c.expect(512, 512)
+        c.tma(0, "m", [0, 0], 512)
+        c.wait(512, 0)
+
+    c.only_if(c.equal(tid, 0), load)
+    if synchronised:
+        c.do(f"nvvm.bar.warp.sync {c.const(-1)} : i32")
+    struct = "!llvm.struct<(i32, i32, i32, i32)>"
+    value = c.op(f"nvvm.ldmatrix {c.smem(c.mul(tid, 16))} {{num = 4 : i32, layout = #nvvm.mma_layout<row>, "
+                 "shape = #nvvm.ld_st_matrix_shape<m = 8, n = 8>, eltType = #nvvm.ld_st_matrix_elt_type<b16>} "
+                 f": (!llvm.ptr<3>) -> {struct}")
+    c.store(c.field(value, 0, struct), c.at("%x", tid, 1, "i32"), "i32", 1)
+    x = np.zeros((32, 8), np.int16)
+    if synchronised:
+        assert run(tmp_path, c, x, "map:0:box=8x32", seed=seed).error is None
+    else:
+        expect(tmp_path, c, "thread [1-9].* an asynchronous copy wrote .*nothing orders the two", x, "map:0:box=8x32",
+               seed=seed)

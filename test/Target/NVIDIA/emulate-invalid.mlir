@@ -51,3 +51,11 @@ gpu.module @kernels {
     gpu.return
   }
 }
+
+// -----
+
+llvm.func @masked(%p: !llvm.ptr<1>, %m: vector<4xi1>, %v: vector<4xf32>) attributes {nvvm.kernel} {
+  // expected-error @+1 {{is unknown to the emulator}}
+  llvm.intr.masked.store %v, %p, %m {alignment = 4 : i32} : vector<4xf32>, vector<4xi1> into !llvm.ptr<1>
+  llvm.return
+}

@@ -1,7 +1,9 @@
 //===- Access.cpp - Each access to memory asks the emulator ---------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Emitter.h"
+#include "mlir/IR/TypeUtilities.h"
 #include "mlir/Interfaces/DataLayoutInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -54,6 +56,21 @@ int32_t sharing(Op op) {
   return plain && !op.getVolatile_() ? 0 : Atomic;
 }
 
+/// An operation that moves data in a way that no case below knows would use
+/// numbers of shared memory as addresses.
+LogicalResult checkOther(Operation *op) {
+  if (!isa_and_nonnull<LLVM::LLVMDialect>(op->getDialect()) ||
+      isMemoryEffectFree(op) || op->hasTrait<OpTrait::IsTerminator>() ||
+      isa<LLVM::CallOp, LLVM::CallIntrinsicOp, LLVM::InlineAsmOp,
+          LLVM::AllocaOp, LLVM::LifetimeStartOp, LLVM::LifetimeEndOp,
+          LLVM::AssumeOp, LLVM::Prefetch>(op))
+    return success();
+  for (Type type : op->getOperandTypes())
+    if (isa<LLVM::LLVMPointerType>(getElementTypeOrSelf(type)))
+      return op->emitOpError("is unknown to the emulator");
+  return success();
+}
+
 } // namespace
 
 LogicalResult mlir::attn::emulator::rewriteAccess(Operation *op,
@@ -104,5 +121,5 @@ LogicalResult mlir::attn::emulator::rewriteAccess(Operation *op,
         check(op, fill.getDstMutable(), bytes, 1, Write, context);
         return success();
       })
-      .Default([](Operation *) { return success(); });
+      .Default([](Operation *op) { return checkOther(op); });
 }
