@@ -10,14 +10,6 @@ Thread *Warp::thread(uint32_t lane) const {
   return &block->threads[index * warpSize + lane];
 }
 
-uint32_t Warp::liveMask() const {
-  uint32_t mask = 0;
-  for (uint32_t lane = 0; lane < lanes; ++lane)
-    if (thread(lane)->state != State::Done)
-      mask |= uint32_t(1) << lane;
-  return mask;
-}
-
 static std::string describeMeeting(const Thread &thread) {
   for (const Meeting &meeting : thread.warp->meetings)
     if (meeting.arrived >> thread.lane & 1)
@@ -36,7 +28,7 @@ void attn::emu::meet(const Site *site, uint32_t mask, void *arguments,
     mask &= (uint32_t(1) << warp.lanes) - 1;
   if (!(mask >> thread.lane & 1))
     fail(site, "lane %u is not in its own mask 0x%08x", thread.lane, mask);
-  if (uint32_t gone = mask & ~warp.liveMask())
+  if (uint32_t gone = mask & warp.done)
     fail(site, "names lanes 0x%08x of warp %u, which have returned", gone,
          warp.index);
   Meeting *mine = nullptr, *free = nullptr;

@@ -135,6 +135,8 @@ struct MatrixOp {
 struct Warp {
   Block *block;
   uint32_t index, lanes;
+  /// Lanes that have returned.
+  uint32_t done;
   Meeting meetings[4];
   /// Time of this warp's component.
   uint32_t time;
@@ -147,7 +149,6 @@ struct Warp {
   uint32_t maxRegisters;
 
   Thread *thread(uint32_t lane) const;
-  uint32_t liveMask() const;
 };
 
 struct NamedBarrier {

@@ -52,6 +52,7 @@ void runThread(transfer_t transfer) {
   Thread &thread = self();
   checkExit(thread);
   thread.state = State::Done;
+  thread.warp->done |= uint32_t(1) << thread.lane;
   --launch.block.live;
   jump_fcontext(scheduler, nullptr);
 }
@@ -114,6 +115,7 @@ void startBlock() {
     block.warps[w].index = w;
     block.warps[w].lanes = std::min(warpSize, block.threadCount - w * warpSize);
     block.warps[w].time = block.base;
+    block.warps[w].done = 0;
     block.warps[w].groups = 0;
     block.warps[w].fenced = false;
     block.warps[w].matrixCount = 0;

@@ -4,6 +4,7 @@
 #include "attn/Emulator/attn_emulator.h"
 #include "attn/InitAll.h"
 #include "attn/Target/NVIDIA/NVPasses.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -50,6 +51,10 @@ mlir::OwningOpRef<mlir::ModuleOp> prepare(mlir::MLIRContext &context) {
   auto module = mlir::parseSourceFile<mlir::ModuleOp>(file, config);
   if (!module)
     return nullptr;
+  // The host's side of a program is not needed here.
+  for (mlir::Operation &op : make_early_inc_range(*module->getBody()))
+    if (!isa<mlir::LLVM::LLVMDialect, mlir::gpu::GPUDialect>(op.getDialect()))
+      op.erase();
   mlir::PassManager passes(&context);
   passes.addPass(mlir::attn::createAttnEmulate());
   if (failed(passes.run(*module)))
