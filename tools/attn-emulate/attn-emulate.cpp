@@ -161,6 +161,11 @@ int main(int argc, char **argv) {
   auto arguments = attn::tool::readArguments(std::vector<std::string>(texts));
   if (!arguments)
     return complain(toString(arguments.takeError()));
+  auto *record = info->toPtr<const attn_emu_kernel *>();
+  if (static_cast<int64_t>(arguments->size()) != record->parameters)
+    return complain("kernel '" + kernel + "' takes " +
+                    Twine(record->parameters) + " arguments, not " +
+                    Twine(arguments->size()));
   SmallVector<void *> params;
   for (attn::tool::Argument &argument : *arguments)
     params.push_back(argument.bytes);
@@ -170,8 +175,7 @@ int main(int argc, char **argv) {
   sizes(std::vector<int64_t>(grid), blocks);
   sizes(std::vector<int64_t>(threads), block);
   const char *error =
-      attn_emu_launch(info->toPtr<const attn_emu_kernel *>(), blocks, block,
-                      dynamicShared, params.data());
+      attn_emu_launch(record, blocks, block, dynamicShared, params.data());
   report(error);
   if (Error failed = attn::tool::writeOutputs(*arguments))
     return complain(toString(std::move(failed)));

@@ -29,6 +29,8 @@ typedef struct attn_emu_kernel {
   int64_t static_shared_bytes;
   /// Threads a block must have (nvvm.reqntid), or 0.
   int64_t required_threads;
+  /// Parameters that the entry takes.
+  int64_t parameters;
 } attn_emu_kernel;
 
 typedef struct attn_emu_options {

@@ -59,3 +59,4 @@ gpu.module @kernels {
 // CHECK: llvm.mlir.addressof @k__emu
 // CHECK: llvm.mlir.constant(72 : i64)
 // CHECK: llvm.mlir.constant(64 : i64)
+// CHECK: llvm.mlir.constant(3 : i64)

@@ -265,7 +265,8 @@ void Emulation::emitEntry(LLVM::LLVMFuncOp kernel) {
       threads *= size;
   }
   auto infoType = LLVM::LLVMStructType::getLiteral(
-      context, {emitter.ptr(), emitter.ptr(), emitter.i64(), emitter.i64()});
+      context, {emitter.ptr(), emitter.ptr(), emitter.i64(), emitter.i64(),
+                emitter.i64()});
   auto info = LLVM::GlobalOp::create(b, loc, infoType, /*isConstant=*/true,
                                      LLVM::Linkage::External,
                                      name + "__emu_info", Attribute());
@@ -273,7 +274,8 @@ void Emulation::emitEntry(LLVM::LLVMFuncOp kernel) {
   emitter.atStart(body, loc);
   Value fields[] = {LLVM::AddressOfOp::create(e, loc, entry),
                     emitter.string(name), emitter.i64(sharedBytes),
-                    emitter.i64(threads)};
+                    emitter.i64(threads),
+                    emitter.i64(kernel.getNumArguments())};
   Value value = LLVM::ZeroOp::create(e, loc, infoType);
   for (auto [i, field] : llvm::enumerate(fields))
     value = LLVM::InsertValueOp::create(e, loc, value, field, i);
