@@ -10,6 +10,10 @@ using namespace mlir;
 using namespace mlir::attn;
 
 SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
+  // Wide pages are read in pieces as wide as tiles. Listed blocks keep steps
+  // that they are multiples of.
+  if (pageSize && !maskHasLists())
+    keyStep = std::max(keyStep, std::gcd(pageSize, keyTile));
   // Rows of all heads of a group stand together, if their number is known.
   int64_t length = *constantOf(entries);
   auto groupSize = constantOf(group);
@@ -103,6 +107,7 @@ SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
               {parts.getResult(0), parts.getResult(1), parts.getResult(2)},
               tile.batch, tile.head, c(0), headRows);
   });
+  keyStep = options.keyStep;
   return llvm::to_vector(llvm::map_range(
       merge.getResults(), [](OpResult x) -> Value { return x; }));
 }

@@ -103,8 +103,9 @@ def Attn_BlocksAttr : Attn_MaskAttr<"Blocks", "blocks", [
     any divisor of the number of heads: consecutive heads share a list. Counts
     and begins are clamped to what there is.
 
-    Examples: `#attn.blocks<q_block = 64, kv_block = 64, layout = padded>`;
-    one list of tokens for all rows, `#attn.blocks<kv_block = 1>`.
+    One list of tokens for all rows is `#attn.blocks<kv_block = 1>`.
+
+    Example: `#attn.blocks<q_block = 64, kv_block = 64, layout = padded>`
   }];
   let parameters = (ins
     DefaultValuedParameter<"int64_t", "0">:$q_block, "int64_t":$kv_block,
