@@ -24,9 +24,10 @@ SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
   OpFoldResult rows = c(headsTogether * length), width = c(valueDim);
   OpFoldResult groups = math.floorDiv(heads, headsTogether);
   OpFoldResult splits = math.ceilDiv(kvLen, options.keySplit);
-  Value parts[] = {empty({batches, groups, splits, rows}, compute),
-                   empty({batches, groups, splits, rows}, compute),
-                   empty({batches, groups, splits, rows, width}, compute)};
+  SmallVector<Value> parts = {empty({batches, groups, splits, rows}, compute),
+                              empty({batches, groups, splits, rows}, compute)};
+  if (!onlyLse)
+    parts.push_back(empty({batches, groups, splits, rows, width}, compute));
 
   auto split =
       forall({batches, groups, splits}, parts, [&](scf::ForallOp loop) {
@@ -98,7 +99,9 @@ SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
       Value sum = slice(split.getResult(1), offsets, sizes, {3});
       offsets.push_back(c(0));
       sizes.push_back(width);
-      Value total = slice(split.getResult(2), offsets, sizes, {3, 4});
+      Value total;
+      if (!onlyLse)
+        total = slice(split.getResult(2), offsets, sizes, {3, 4});
       State next =
           merged({args[0], args[1], args[2]}, {maximum, sum, total}, headRows);
       scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.total});

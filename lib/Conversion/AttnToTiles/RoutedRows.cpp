@@ -55,10 +55,12 @@ SmallVector<Value>
 TileProgram::guardEmptyQuery(ValueRange destinations,
                              llvm::function_ref<SmallVector<Value>()> build) {
   auto zeros = [&] {
-    SmallVector<Value> results = {fill(destinations[0], 0)};
-    if (destinations.size() > 1)
+    SmallVector<Value> results;
+    if (!onlyLse)
+      results.push_back(fill(destinations.front(), 0));
+    if (op.getLse())
       results.push_back(
-          fill(destinations[1], -std::numeric_limits<double>::infinity()));
+          fill(destinations.back(), -std::numeric_limits<double>::infinity()));
     return results;
   };
   if (auto length = constantOf(queryLen))

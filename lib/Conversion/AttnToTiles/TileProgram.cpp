@@ -53,7 +53,7 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
   keyTile = options.keyTile;
   valuePanel = valueDim % options.panel ? valueDim : options.panel;
   pairs = options.bf16Pairs && element.isBF16() && headDim % 2 == 0;
-  onlyLse = op.getOutput().use_empty();
+  onlyLse = op.getLse() && op.getOutput().use_empty();
   // Powers of two instead of e: log2(e) joins the scale, or follows what is
   // defined on the scores themselves.
   constexpr double log2e = llvm::numbers::log2e;
@@ -75,12 +75,18 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
   }
 }
 
-SmallVector<Value> TileProgram::emptyResults() {
+Value TileProgram::emptyOutput() {
   SmallVector<OpFoldResult> shape = {batches, heads, entries, c(valueDim)};
   SmallVector<OpFoldResult> laidOut(4);
   for (auto [i, dim] : llvm::enumerate(outputDims))
     laidOut[dim] = shape[i];
-  SmallVector<Value> results = {empty(laidOut, element)};
+  return empty(laidOut, element);
+}
+
+SmallVector<Value> TileProgram::emptyResults() {
+  SmallVector<Value> results;
+  if (!onlyLse)
+    results.push_back(emptyOutput());
   if (op.getLse())
     results.push_back(empty({batches, heads, entries}, compute));
   return results;
@@ -101,9 +107,13 @@ SmallVector<Value> TileProgram::build() {
   SmallVector<Value> destinations = emptyResults();
   if (pageSize)
     scanPages();
-  if (op.getRows())
-    return guardEmptyQuery(destinations, [&] { return choose(destinations); });
-  return choose(destinations);
+  SmallVector<Value> results =
+      op.getRows()
+          ? guardEmptyQuery(destinations, [&] { return choose(destinations); })
+          : choose(destinations);
+  if (onlyLse)
+    results.insert(results.begin(), emptyOutput());
+  return results;
 }
 
 SmallVector<Value> TileProgram::choose(ValueRange destinations) {
@@ -396,7 +406,9 @@ void TileProgram::storeRows(scf::ForallOp forall, const State &state,
     return;
   SmallVector<OpFoldResult> lseOffsets = {batch, head, firstRow};
   SmallVector<OpFoldResult> lseSizes = {c(1), c(1), rows};
-  Value lse = slice(forall.getRegionIterArgs()[1], lseOffsets, lseSizes, {2});
+  unsigned place = onlyLse ? 0 : 1;
+  Value lse =
+      slice(forall.getRegionIterArgs()[place], lseOffsets, lseSizes, {2});
   lse = generic({front(state.maximum, {rows}), sum}, lse, {{0}, {0}, {0}}, 1, 0,
                 [&](ValueRange x) -> Value {
                   Value base = arith::MulFOp::create(
@@ -405,7 +417,7 @@ void TileProgram::storeRows(scf::ForallOp forall, const State &state,
                   return orElse(arith::AddFOp::create(b, base, log),
                                 -std::numeric_limits<double>::infinity());
                 });
-  insert(forall, lse, 1, lseOffsets, lseSizes);
+  insert(forall, lse, place, lseOffsets, lseSizes);
 }
 
 SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {

@@ -146,7 +146,9 @@ private:
                   llvm::function_ref<SmallVector<Value>()> build);
   Value extractBroadcast(Value tensor, ArrayRef<OpFoldResult> indices,
                          bool keyMayExceed);
+  /// Destinations of what is computed: the output, if used, and the lse.
   SmallVector<Value> emptyResults();
+  Value emptyOutput();
 
   // Which keys a tile meets (TileVisits.cpp).
   State visitKeys(const QueryTile &tile, Value query, OpFoldResult keyBegin,

@@ -440,6 +440,9 @@ def route_cases():
     yield R("logits", special=True, hard=True, levels=2, dynamic=True)
     yield R("logits", k=0, H=5)
     yield R("logits", S=0, dynamic=True)
+    for kind in ("linear", "qnorm", "logits"):
+        yield R(kind, S=0, hard=True)
+    yield R("qnorm", H=9, E=1, k=1, C=1, hard=True, special=True, S=20)
 
 
 def list_rows_cases():

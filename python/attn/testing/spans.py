@@ -350,6 +350,8 @@ def search_cases():
     yield C(starts=6, index_type="index")
     yield C(G=4)
     yield C(G=1)
+    # One tile alone.
+    yield C(B=1, H=1, G=1, S=64, L=16, D=64, query_offset=7)
 
 
 def bounds_cases():
@@ -397,6 +399,9 @@ def importance_cases():
         yield C(S=rows, L=keys, query_offset=keys - rows, dynamic=True)
         if rows and keys:
             yield C(S=rows, L=keys, query_offset=keys - rows, given=False, heads="sum")
+    for rows in (1, 3, 40):
+        yield C(B=1, H=1, G=1, S=rows, L=50, query_offset=50 - rows, given=False)
+        yield C(B=1, H=1, G=1, N=rows, S=40, L=50, query_offset=10, given=False)
     for given in (False, True):
         for dynamic in (False, True):
             yield C(N=20, S=40, L=70, query_offset=30, given=given, dynamic=dynamic)

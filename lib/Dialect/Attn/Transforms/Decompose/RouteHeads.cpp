@@ -129,7 +129,8 @@ Value GateBuilder::norms() {
                                              deviation, zero);
         Value divisor =
             arith::SelectOp::create(b, isZero, number(b, 1), deviation);
-        Value logit = arith::DivFOp::create(b, x[0], divisor);
+        Value logit =
+            routed > 1 ? arith::DivFOp::create(b, x[0], divisor) : Value(x[0]);
         Value isNumber =
             arith::CmpFOp::create(b, arith::CmpFPredicate::ORD, logit, logit);
         return arith::SelectOp::create(b, isNumber, logit,
@@ -241,6 +242,9 @@ Value GateBuilder::build() {
       b.getIndexAttr(heads)};
   FloatType element = elementTypeOf(op.getGates());
   Value like = buildEmpty(b, tokens, element);
+  // Without a token there is no slice to take.
+  if (isKnownEmpty(like))
+    return castTensor(b, like, type);
   Value result = joinLeading(b, like, 1);
   rows = tensor::getMixedSize(b, b.getLoc(), result, 0);
 

@@ -243,14 +243,34 @@ SmallVector<Value> SearchBuilder::build() {
                 b, math.materialize(math.max(x[0], math.constant(-1))),
                 element);
           });
+    // One slice for each result, in their order: a loop of one iteration is
+    // taken apart by it.
+    SmallVector<OpFoldResult> offsets = {batch, at[1], firstRow, zero};
+    SmallVector<OpFoldResult> extents = {one, one, rows,
+                                         b.getIndexAttr(places)};
+    SmallVector<OpFoldResult> strides(4, one);
+    SmallVector<Value> found;
+    for (unsigned result : {0u, 1u}) {
+      Value whole = loop.getRegionIterArgs()[result];
+      Value tile = tensor::ExtractSliceOp::create(
+          b,
+          RankedTensorType::get(
+              {constantOf(rows).value_or(ShapedType::kDynamic), places},
+              cast<RankedTensorType>(whole.getType()).getElementType()),
+          whole, offsets, extents, strides);
+      for (int64_t i = 0; i < places; ++i)
+        tile = tensor::InsertSliceOp::create(
+            b, lists[result == 0 ? places + i : i], tile,
+            SmallVector<OpFoldResult>{zero, b.getIndexAttr(i)},
+            SmallVector<OpFoldResult>{rows, one},
+            SmallVector<OpFoldResult>(2, one));
+      found.push_back(tile);
+    }
     b.setInsertionPointToStart(loop.getTerminator().getBody());
-    for (int64_t i = 0; i < 2 * places; ++i)
-      tensor::ParallelInsertSliceOp::create(
-          b, lists[i], loop.getRegionIterArgs()[i < places ? 1 : 0],
-          SmallVector<OpFoldResult>{batch, at[1], firstRow,
-                                    b.getIndexAttr(i % places)},
-          SmallVector<OpFoldResult>{one, one, rows, one},
-          SmallVector<OpFoldResult>(4, one));
+    for (unsigned result : {0u, 1u})
+      tensor::ParallelInsertSliceOp::create(b, found[result],
+                                            loop.getRegionIterArgs()[result],
+                                            offsets, extents, strides);
   }
   return {castTensor(b, loop.getResult(0), op.getAnchors().getType()),
           castTensor(b, loop.getResult(1), op.getLogits().getType())};
