@@ -176,3 +176,34 @@ func.func @smooth(%q: tensor<?x4x?x16xf32> {attn.name = "q"}, %k: tensor<?x2x?x1
     : tensor<?x4x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32> -> tensor<?x4x?x16xf32>
   return %o : tensor<?x4x?x16xf32>
 }
+
+// Without a number of keys: those whose bias is above zero.
+// CHECK-LABEL: func.func @positive
+// CHECK: scf.forall
+// CHECK: tensor.extract %{{.*}} : tensor<?x2x1x?xi1>
+func.func @positive(%q: tensor<?x4x?x16xf32> {attn.name = "q"}, %k: tensor<?x2x?x16xf32> {attn.name = "k"},
+                    %v: tensor<?x2x?x16xf32> {attn.name = "v"}, %w: tensor<2x16x2xf32> {attn.name = "w"},
+                    %a: tensor<2xf32> {attn.name = "a"})
+    -> (tensor<?x4x?x16xf32> {attn.name = "o"}) {
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  %zero = arith.constant 0.0 : f32
+  %batch = tensor.dim %k, %c0 : tensor<?x2x?x16xf32>
+  %length = tensor.dim %k, %c2 : tensor<?x2x?x16xf32>
+  %delta = func.call @delta(%v, %w, %a) : (tensor<?x2x?x16xf32>, tensor<2x16x2xf32>, tensor<2xf32>) -> tensor<?x2x1x?xf32>
+  %bias = func.call @bias(%delta) : (tensor<?x2x1x?xf32>) -> tensor<?x4x1x?xf32>
+  %empty = tensor.empty(%batch, %length) : tensor<?x2x1x?xi1>
+  %members = linalg.generic {
+      indexing_maps = [affine_map<(b, g, o, t) -> (b, g, o, t)>, affine_map<(b, g, o, t) -> (b, g, o, t)>],
+      iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%delta : tensor<?x2x1x?xf32>) outs(%empty : tensor<?x2x1x?xi1>) {
+  ^bb0(%x: f32, %old: i1):
+    %y = arith.cmpf ogt, %x, %zero : f32
+    linalg.yield %y : i1
+  } -> tensor<?x2x1x?xi1>
+  %o = attn.attention %q, %k, %v
+    mask(#attn.all_of<[#attn.causal, #attn.blocks<kv_block = 1, layout = members>]>, %members : tensor<?x2x1x?xi1>)
+    bias(%bias : tensor<?x4x1x?xf32>)
+    : tensor<?x4x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32> -> tensor<?x4x?x16xf32>
+  return %o : tensor<?x4x?x16xf32>
+}

@@ -104,3 +104,19 @@ def test_smooth_blocks(batch, length):
 def test_blocks_of_one_key_are_smooth():
     keep = oracle.shared(np.random.default_rng(0).standard_normal((1, 2, 30)), COUNT)
     np.testing.assert_array_equal(oracle.smooth(keep, 1), keep)
+
+
+@pytest.mark.parametrize("length", [1, 50, 130])
+@pytest.mark.parametrize("spread", [0, 1])
+def test_positive_keys(length, spread):
+    """The sign of a bias is that of the head's gain: the second head reads none;
+    a gain of 0 keeps nothing either."""
+    inputs = tensors(2, length)
+    inputs["a"] *= np.float32(spread)
+    bias = oracle.delta(inputs["v"], inputs["w"], inputs["a"])
+    keep = (bias > 0)[:, :, None]
+    assert keep[:, 0].all() == bool(spread) and not keep[:, 1].any()
+    wanted = oracle.attention(inputs["q"], inputs["k"], inputs["v"], bias, keep)
+    for path, result in mechanisms.run_all(PREFILL, "positive", **inputs):
+        mechanisms.assert_close(result["o"], wanted, atol(length), path)
+        assert (result["o"][:, 2:] == 0).all(), path

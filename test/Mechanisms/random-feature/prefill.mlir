@@ -1,14 +1,16 @@
 // A layer of ReLU attention with frozen random matrices (arXiv:2307.11353):
 // f = sum_m 1 / N sum_i relu(x0 . W_m x_i) (v_m . x_i), 16 heads, vectors of 6
-// entries of which the last is 1. No softmax: parts over keys simply add up.
+// entries of which the last is 1. A score region makes relu of a softmax.
 //
 // RUN: attn-opt %s --convert-attn-to-tiles --canonicalize --cse | FileCheck %s
 // RUN: attn explain %s --entry main | FileCheck %s --check-prefix=EXPLAIN
 
-// There is no softmax to recognise, and scores live only within one loop.
-// EXPLAIN: 0 attentions recognised, 0 softmaxes left
+// Scores live only within a tile.
+// EXPLAIN: score region
 // CHECK-LABEL: func.func @main
-// CHECK-NOT: math.exp
+// CHECK-NOT: tensor<?x16x?xf32>
+// CHECK: scf.forall
+// CHECK: math.log
 // CHECK-NOT: tensor<?x16x?xf32>
 // CHECK: return
 func.func @main(%x0: tensor<?x6xf32> {attn.name = "x0"},
@@ -36,34 +38,34 @@ func.func @main(%x0: tensor<?x6xf32> {attn.name = "x0"},
     %more = arith.addf %sum, %ab : f32
     linalg.yield %more : f32
   } -> tensor<?x16x6xf32>
+  // Softmax of log(relu(s)) has the weights relu(s), and its denominator is
+  // their sum, 0 without any.
+  %query = tensor.expand_shape %u [[0], [1], [2, 3]] output_shape [%batch, 16, 1, 6]
+    : tensor<?x16x6xf32> into tensor<?x16x1x6xf32>
+  %key = tensor.expand_shape %x [[0], [1, 2], [3]] output_shape [%batch, 1, %n, 6]
+    : tensor<?x?x6xf32> into tensor<?x1x?x6xf32>
+  %means, %lse = attn.attention %query, %key, %key
+    score(%s: f32, %b: index, %m: index, %row: index, %position: index, %i: index) {
+      %weight = arith.maximumf %s, %zero : f32
+      %t = math.log %weight : f32
+      attn.yield %t : f32
+    } {softmax_scale = 1.0}
+    : tensor<?x16x1x6xf32>, tensor<?x1x?x6xf32>, tensor<?x1x?x6xf32>
+    -> tensor<?x16x1x6xf32>, tensor<?x16x1xf32>
+  %flat = tensor.collapse_shape %means [[0], [1, 2], [3]] : tensor<?x16x1x6xf32> into tensor<?x16x6xf32>
+  %logs = tensor.collapse_shape %lse [[0], [1, 2]] : tensor<?x16x1xf32> into tensor<?x16xf32>
   // Features: means of the keys, weighted by relu of their scores.
-  %sums = linalg.generic {
-      indexing_maps = [affine_map<(b, m, i, d) -> (b, i, d)>,
-                       affine_map<(b, m, i, d) -> (b, m, d)>],
-      iterator_types = ["parallel", "parallel", "reduction", "parallel"]}
-      ins(%x : tensor<?x?x6xf32>) outs(%zeros : tensor<?x16x6xf32>) {
-  ^bb0(%key: f32, %sum: f32):
-    %b = linalg.index 0 : index
-    %m = linalg.index 1 : index
-    %i = linalg.index 2 : index
-    %c6 = arith.constant 6 : index
-    %score = scf.for %e = %c0 to %c6 step %c1 iter_args(%part = %zero) -> f32 {
-      %q = tensor.extract %u[%b, %m, %e] : tensor<?x16x6xf32>
-      %k = tensor.extract %x[%b, %i, %e] : tensor<?x?x6xf32>
-      %qk = arith.mulf %q, %k : f32
-      %next = arith.addf %part, %qk : f32
-      scf.yield %next : f32
-    }
-    %weight = arith.maximumf %score, %zero : f32
-    %wk = arith.mulf %weight, %key : f32
-    %more = arith.addf %sum, %wk : f32
-    linalg.yield %more : f32
+  %features = linalg.generic {
+      indexing_maps = [affine_map<(b, m, d) -> (b, m, d)>, affine_map<(b, m, d) -> (b, m)>,
+                       affine_map<(b, m, d) -> (b, m, d)>],
+      iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%flat, %logs : tensor<?x16x6xf32>, tensor<?x16xf32>) outs(%empty : tensor<?x16x6xf32>) {
+  ^bb0(%mean: f32, %log: f32, %old: f32):
+    %sum = math.exp %log : f32
+    %part = arith.divf %sum, %count : f32
+    %feature = arith.mulf %mean, %part : f32
+    linalg.yield %feature : f32
   } -> tensor<?x16x6xf32>
-  %features = linalg.map ins(%sums : tensor<?x16x6xf32>) outs(%empty : tensor<?x16x6xf32>)
-    (%s: f32, %old: f32) {
-      %mean = arith.divf %s, %count : f32
-      linalg.yield %mean : f32
-    }
   %fe = tensor.empty(%batch) : tensor<?xf32>
   %fz = linalg.fill ins(%zero : f32) outs(%fe : tensor<?xf32>) -> tensor<?xf32>
   %f = linalg.generic {

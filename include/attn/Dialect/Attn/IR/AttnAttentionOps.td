@@ -40,8 +40,10 @@ def Attn_AttentionOp : Attn_Op<"attention", [
     in it have scalar results, no effects and no regions. What is not kept is
     not kept, whatever the region yields, but a target may run the region for
     any pair of an existing row and key: reads have to be in range for all of
-    them. Relative positions of every kind are written so, and no tensor of all
-    pairs is made (arXiv:2412.05496 names such a function `score_mod`).
+    them. A region that yields `log(w(s))` makes weights `w(s)` of any kind, such
+    as relu, and `exp(lse)` is their sum. Relative positions of every kind are
+    written so, and no tensor of all pairs is made (arXiv:2412.05496 names such a
+    function `score_mod`).
 
     With `routing` a head works on a list of rows only: entry `n` of the results
     is row `rows[b,h,n]` of the query, at the position of that row, for

@@ -365,7 +365,8 @@ private:
     }
     for (const MaskFactor &factor : form.masks)
       form.biasAfterFill |= factor.replaces && std::isfinite(factor.fill);
-    // keep ? b : -inf is a bias under a mask.
+    // keep ? b : -inf is a bias under a mask; so is a fill in which score and
+    // bias vanish.
     if (term->isOp("arith.select"))
       for (unsigned i : {1u, 2u})
         if (auto fill = floatConstant(term->operands[i]);
@@ -373,7 +374,7 @@ private:
             term->operands[3 - i]->kind != ExprKind::Constant) {
           const Expr *keep =
               i == 2 ? term->operands[0] : arena.logicalNot(term->operands[0]);
-          if (!std::isinf(*fill))
+          if (*fill > -1e30)
             break;
           form.masks.push_back({keep, *fill, false});
           return add(form, term->operands[3 - i]);
