@@ -45,6 +45,9 @@ def cases():
             yield Case(model, "torchscript", 14, attention)
             yield Case(model, "torchscript", 17, attention)
             yield Case(model, "dynamo", 18, attention)
+    for model in ("t5", "t5_decoder"):
+        for attention in ("eager", "sdpa"):
+            yield Case(model, "torchscript", 17, attention)
     # From opset 23 on the exporter writes the standard Attention operator.
     for model in ("bert", "llama", "vit"):
         yield Case(model, "dynamo", 23, "sdpa")
@@ -111,6 +114,40 @@ def make_vit(attention):
     )
     model = transformers.ViTModel(config, add_pooling_layer=False)
     return model, {"pixel_values": (torch.randn(2, 3, 32, 32), {0: "batch"})}
+
+
+def make_t5(attention, decoder=False):
+    """A stack of layers that share a table of relative positions."""
+    import torch
+    import transformers
+    from transformers.models.t5.modeling_t5 import T5Stack
+
+    config = transformers.T5Config(
+        vocab_size=VOCABULARY, d_model=32, d_kv=8, d_ff=64, num_layers=LAYERS, num_heads=4,
+        relative_attention_num_buckets=16, relative_attention_max_distance=20,
+        is_decoder=decoder, is_encoder_decoder=False, use_cache=False,
+        attn_implementation=attention,
+    )
+
+    class Stack(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.config = None
+            self.embed = torch.nn.Embedding(VOCABULARY, config.d_model)
+            self.stack = T5Stack(config)
+            for parameter in self.parameters():
+                torch.nn.init.normal_(parameter, std=SPREAD)
+
+        def forward(self, input_ids, attention_mask):
+            return self.stack(
+                inputs_embeds=self.embed(input_ids), attention_mask=attention_mask, use_cache=False,
+            )
+
+    return Stack(), token_inputs("input_ids", "attention_mask")
+
+
+def make_t5_decoder(attention):
+    return make_t5(attention, decoder=True)
 
 
 def make_gpt2_past(attention):

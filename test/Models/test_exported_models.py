@@ -10,6 +10,7 @@ from harness import (
     TOLERANCE,
     Compiled,
     Peer,
+    command,
     largest_difference,
     padding_mask,
     recognised,
@@ -77,6 +78,16 @@ MASKS = {f.__name__: f for f in (padding_mask, left_padding, holes, nothing_kept
 def test_all_attentions_recognised(case, compiled):
     model = compiled(case)[0]
     assert recognised(model) == (export_models.LAYERS, 0)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.model.startswith("t5")], ids=lambda case: case.name
+)
+def test_distances_are_no_bias(case, compiled):
+    text = command("explain", compiled(case)[0]).stdout
+    assert text.count("score region") == export_models.LAYERS, text
+    assert "bias [" not in text, text
+    assert text.count("causal") >= export_models.LAYERS * case.model.endswith("decoder"), text
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
