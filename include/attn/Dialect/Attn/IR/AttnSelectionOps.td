@@ -185,7 +185,8 @@ def Attn_ListRowsOp : Attn_SelectionOp<"list_rows"> {
   let summary = "the tokens that use each head";
   let description = [{
     For each head the rows whose gate is not 0, in rising order, with their
-    gates as weights; behind the last one -1 and 0.
+    gates as weights; behind the last one -1 and 0. NaN is a gate like others. A
+    head that nobody uses has the count 0.
 
     | Name      | Shape       |
     |-----------|-------------|
@@ -515,7 +516,7 @@ def Attn_KeyImportanceOp : Attn_ClauseOp<"key_importance"> {
     | `lse`      | `[B, H, Sq]`; `N` for `Sq` with `routing`       |
     | `row_list` | `[B, H, N]`; dimension 1 may be 1               |
     | `row_counts` | `[B, H]`; none below 1, all beyond `N`; dimension 1 as that of `row_list` |
-    | `kv_lengths` | `[B]`                                       |
+    | `kv_lengths` | `[B]`; none below 1, all beyond `Skv`       |
     | `query_offset` | index or `[B]`                            |
     | `importance` | `[B, Hkv, Skv]`, or `[B, H, Skv]` for `each` |
 

@@ -135,7 +135,6 @@ Value PoolBuilder::buildRagged() {
   Value output = buildEmpty(b, shape, element);
   if (isKnownEmpty(output))
     return castTensor(b, output, op.getOutput().getType());
-  Value zero = arith::ConstantIndexOp::create(b, 0);
   Value one = arith::ConstantIndexOp::create(b, 1);
   auto parts = scf::ForallOp::create(b, ArrayRef(shape).take_front(3), output,
                                      /*mapping=*/std::nullopt);
@@ -153,32 +152,35 @@ Value PoolBuilder::buildRagged() {
   OpFoldResult end = bound(arith::AddIOp::create(b, index, one));
   OpFoldResult count = math.max(math.sub(end, begin), math.constant(0));
   SmallVector<OpFoldResult> strides(4, math.constant(1));
-  SmallVector<OpFoldResult> sliceSizes = {math.constant(1), math.constant(1),
-                                          count, sizes[3]};
+  SmallVector<OpFoldResult> sliceSizes(4, math.constant(1));
+  sliceSizes[3] = sizes[3];
   auto inputType = cast<RankedTensorType>(op.getInput().getType());
-  Value rows = tensor::ExtractSliceOp::create(
-      b,
-      RankedTensorType::get({constantOf(count).value_or(ShapedType::kDynamic),
-                             inputType.getDimSize(3)},
-                            inputType.getElementType()),
-      op.getInput(), SmallVector<OpFoldResult>{batch, head, begin, zero},
-      sliceSizes, strides);
-  AffineExpr d0, d1;
-  bindDims(context, d0, d1);
-  Value sum = buildGeneric(
-      b, {{rows, AffineMap::get(2, 0, {d1, d0}, context)}},
-      {buildFilled(b, {sizes[3]}, compute, neutral()),
-       AffineMap::get(2, 0, {d0}, context)},
-      /*reductions=*/1, [&](ImplicitLocOpBuilder &b, ValueRange x) {
-        return combine(b, x[1], convertFloat(b, x[0], compute));
+  auto rowType = RankedTensorType::get({inputType.getDimSize(3)},
+                                       inputType.getElementType());
+  AffineMap all = AffineMap::getMultiDimIdentityMap(1, context);
+  // Row by row, whose features lie together.
+  auto sum = scf::ForOp::create(
+      b, math.materialize(begin), math.materialize(math.max(begin, end)), one,
+      buildFilled(b, {sizes[3]}, compute, neutral()),
+      [&](OpBuilder &inner, Location loc, Value row, ValueRange state) {
+        ImplicitLocOpBuilder b(loc, inner);
+        Value features = tensor::ExtractSliceOp::create(
+            b, rowType, op.getInput(),
+            SmallVector<OpFoldResult>{batch, head, row, b.getIndexAttr(0)},
+            sliceSizes, strides);
+        Value next = buildGeneric(
+            b, {{features, all}}, {state[0], all}, /*reductions=*/0,
+            [&](ImplicitLocOpBuilder &b, ValueRange x) {
+              return combine(b, x[1], convertFloat(b, x[0], compute));
+            });
+        scf::YieldOp::create(b, next);
       });
   Value counted = math.materialize(count);
-  Value part = buildElementwise(b, {{sum, AffineMap::get(1, 0, {d0}, context)}},
-                                {sizes[3]}, element,
-                                [&](ImplicitLocOpBuilder &b, ValueRange x) {
-                                  return finish(b, x[0], counted);
-                                });
-  sliceSizes[2] = math.constant(1);
+  Value part =
+      buildElementwise(b, {{sum.getResult(0), all}}, {sizes[3]}, element,
+                       [&](ImplicitLocOpBuilder &b, ValueRange x) {
+                         return finish(b, x[0], counted);
+                       });
   b.setInsertionPointToStart(parts.getTerminator().getBody());
   tensor::ParallelInsertSliceOp::create(
       b, part, parts.getRegionIterArgs()[0],
