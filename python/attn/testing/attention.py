@@ -416,7 +416,7 @@ class AttentionCase(Case):
             kind = scores.KINDS[self.score]
             operands = [values[a.name] for a in self._score_operands()]
             score_error = kind.gain(operands) * (score_error + 2 * u * size)
-            distance = self.S + self.K + np.max(np.abs(values.get("offset", 0)))
+            distance = self.S + self.K + np.max(np.abs(values.get("offset", 0)), initial=0)
             score_error = score_error + 4 * u * kind.added(operands, distance)
         if self.sinks:
             sinks = np.nan_to_num(np.abs(values["sinks"]), posinf=0, neginf=0)
