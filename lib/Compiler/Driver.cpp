@@ -59,6 +59,22 @@ static llvm::Expected<AttentionPath> findAttentionPath(const char *name) {
                            .str());
 }
 
+static llvm::Expected<SparsePath> findSparsePath(const char *name) {
+  static const std::pair<StringRef, SparsePath> paths[] = {
+      {"auto", SparsePath::Auto},
+      {"always", SparsePath::Always},
+      {"never", SparsePath::Never}};
+  if (!name)
+    return SparsePath::Auto;
+  for (auto [known, path] : paths)
+    if (name == known)
+      return path;
+  return llvm::make_error<StatusError>(
+      ATTN_BAD_OPTION, ("unknown sparse path '" + StringRef(name) +
+                        "'; known are auto, always and never")
+                           .str());
+}
+
 static DialectRegistry makeRegistry() {
   DialectRegistry registry;
   registerCompilerDialects(registry);
@@ -207,6 +223,9 @@ llvm::Error Driver::lowerTo(Stage stage) {
   auto attention = findAttentionPath(options.attention);
   if (!attention)
     return attention.takeError();
+  auto sparse = findSparsePath(options.sparse);
+  if (!sparse)
+    return sparse.takeError();
   if (isOfGpu(stage) && target->chip.empty())
     return llvm::make_error<StatusError>(
         ATTN_BAD_OPTION, "target '" + target->name +
@@ -236,6 +255,7 @@ llvm::Error Driver::lowerTo(Stage stage) {
     return lowerForGpu(*target, *attention, stage);
   X86Options x86;
   x86.attention = *attention;
+  x86.sparse = *sparse;
   x86.vectorBytes = target->vectorBytes;
   x86.bf16Dot = target->bf16Dot;
   x86.entry = entryName;

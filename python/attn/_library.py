@@ -66,6 +66,8 @@ class Options(ctypes.Structure):
         ("progress_context", ctypes.c_void_p),
         ("attention", ctypes.c_char_p),
         ("emulate", ctypes.c_int32),
+        ("sparse", ctypes.c_char_p),
+        ("report", ctypes.c_char_p),
     ]
 
 

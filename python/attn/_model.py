@@ -30,20 +30,20 @@ class TensorInfo:
         return f"{self.name}: {self.dtype} [{sizes}]"
 
 
-def load(path, *, target=None, entry=None, attention=None, emulate=False):
+def load(path, *, target=None, entry=None, attention=None, sparse=None, emulate=False):
     """Loads a library that `attn.compile` wrote, or compiles a model.
 
     A path that ends in `.so` is loaded by the runtime alone; `.onnx` and
-    `.mlir` files are compiled into memory, with `target`, `entry` and
-    `attention` as in `attn.compile`. With `emulate`, the kernels of a GPU's
+    `.mlir` files are compiled into memory, with `target`, `entry`,
+    `attention` and `sparse` as in `attn.compile`. With `emulate`, the kernels of a GPU's
     target run on this processor, slowly, and every access to memory is
     checked. Returns a `Model`.
     """
     name = os.fspath(path)
     if name.endswith(".so"):
-        if (target, entry, attention, emulate) != (None, None, None, False):
+        if (target, entry, attention, sparse, emulate) != (None, None, None, None, False):
             raise Error(
-                f"target, entry, attention and emulate have no meaning for '{name}', "
+                f"target, entry, attention, sparse and emulate have no meaning for '{name}', "
                 "which is compiled already"
             )
         handle = _library.runtime().attn_rt_load(os.fsencode(name))
@@ -52,7 +52,8 @@ def load(path, *, target=None, entry=None, attention=None, emulate=False):
         return Model(handle)
     return Model(
         _compiler.compile_in_memory(
-            name, target=target, entry=entry, attention=attention, emulate=emulate
+            name, target=target, entry=entry, attention=attention, sparse=sparse,
+            emulate=emulate,
         )
     )
 

@@ -39,6 +39,11 @@ void attn::tool::addCompileCommand(CLI::App &app) {
                    "plain: by definition")
       ->type_name("PATH");
   command
+      ->add_option("--sparse", state->options.sparse,
+                   "lists of keys: auto (default): where that is expected to "
+                   "be faster, always, never")
+      ->type_name("PATH");
+  command
       ->add_option("--emit", state->options.emit,
                    "stage to stop at: import, raised, tiles, "
                    "bufferized, llvm-dialect; of a GPU also gpu, nvvm, ptx, "

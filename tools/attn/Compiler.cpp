@@ -75,6 +75,8 @@ attn_compile_options CompileOptions::get() const {
   options.entry = orNull(entry);
   options.emit = orNull(emit);
   options.attention = orNull(attention);
+  options.sparse = orNull(sparse);
+  options.report = orNull(report);
   options.elide_weights = elideWeights;
   options.emulate = emulate;
   options.progress = [](const char *stage, int32_t done, int32_t total,
@@ -97,10 +99,10 @@ ModulePtr attn::tool::loadOrCompile(const std::string &path,
   checkReadable(path);
   if (path.ends_with(".so")) {
     if (!options.target.empty() || !options.entry.empty() ||
-        !options.attention.empty())
+        !options.attention.empty() || !options.sparse.empty())
       throw UsageError(
-          "--target, --entry and --attention have no meaning for '" + path +
-          "', which is compiled already");
+          "--target, --entry, --attention and --sparse have no meaning for '" +
+          path + "', which is compiled already");
     ModulePtr module(attn_rt_load(path.c_str()));
     if (!module)
       fail(attn_rt_last_error());

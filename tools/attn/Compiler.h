@@ -41,7 +41,7 @@ const Compiler &loadCompiler();
 
 /// What the subcommands that compile have in common.
 struct CompileOptions {
-  std::string target, entry, emit, attention;
+  std::string target, entry, emit, attention, sparse, report;
   bool elideWeights = false, emulate = false;
 
   /// Valid as long as this object is.

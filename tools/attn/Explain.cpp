@@ -28,6 +28,11 @@ void attn::tool::addExplainCommand(CLI::App &app) {
                    "plain: by definition")
       ->type_name("PATH");
   command
+      ->add_option("--sparse", state->options.sparse,
+                   "lists of keys: auto (default): where that is expected to "
+                   "be faster, always, never")
+      ->type_name("PATH");
+  command
       ->add_option("--entry", state->options.entry,
                    "public function to explain (default: the only one)")
       ->type_name("NAME");

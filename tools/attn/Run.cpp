@@ -300,6 +300,11 @@ void attn::tool::addRunCommand(CLI::App &app) {
                    "plain: by definition")
       ->type_name("PATH");
   command
+      ->add_option("--sparse", options->compile.sparse,
+                   "lists of keys: auto (default): where that is expected to "
+                   "be faster, always, never")
+      ->type_name("PATH");
+  command
       ->add_option("--seed", options->seed,
                    "seed of random inputs (default: 0)")
       ->type_name("N");

@@ -45,6 +45,12 @@ typedef struct attn_compile_options {
   /* For attn_compile_jit with a GPU as target: the kernels run on this
      processor, by emulation. */
   int32_t emulate;
+  /* Whether lists of keys are followed, or the keys around them tested pair by
+     pair: "auto" (default) takes what is expected to be faster, "always" and
+     "never" force one. */
+  const char *sparse;
+  /* Form of the report of attn_explain: "text" (default) or "json". */
+  const char *report;
 } attn_compile_options;
 
 /* One line about the calling thread's last failure, until its next call:
@@ -67,8 +73,7 @@ int attn_compile_file(const char *input, const char *output,
 attn_rt_module *attn_compile_jit(const char *input,
                                  const attn_compile_options *options);
 
-/* Passes a report for people about each attention of the model, in pieces,
-   to `write`. */
+/* Passes a report about each attention of the model, in pieces, to `write`. */
 int attn_explain(const char *input, const attn_compile_options *options,
                  void (*write)(const char *text, size_t size, void *context),
                  void *context);

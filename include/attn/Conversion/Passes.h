@@ -7,6 +7,14 @@
 #include "mlir/Pass/Pass.h"
 
 namespace mlir::attn {
+/// Whether lists of keys are followed, or the keys around them tested pair by
+/// pair.
+enum class SparsePath {
+  Auto,   ///< what the cost model expects to be faster
+  Always, ///< lists, wherever there are some
+  Never   ///< tests
+};
+
 #define GEN_PASS_DECL
 #include "attn/Conversion/Passes.h.inc"
 

@@ -103,7 +103,17 @@ def ConvertAttnToTilesPass
     Option<"decodeRows", "decode-rows", "int64_t", "16",
            "at most this many rows of a group count as decoding">,
     Option<"bf16Pairs", "bf16-pairs", "bool", "false",
-           "pack bf16 in pairs along the reduction, for dot products of pairs">
+           "pack bf16 in pairs along the reduction, for dot products of pairs">,
+    Option<"sparse", "sparse", "::mlir::attn::SparsePath",
+           "::mlir::attn::SparsePath::Auto",
+           "whether lists of keys are followed",
+           [{::llvm::cl::values(
+             clEnumValN(::mlir::attn::SparsePath::Auto, "auto",
+                        "where that is expected to be faster"),
+             clEnumValN(::mlir::attn::SparsePath::Always, "always",
+                        "wherever there is a list"),
+             clEnumValN(::mlir::attn::SparsePath::Never, "never",
+                        "the keys around are tested one by one"))}]>
   ];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::cf::ControlFlowDialect",

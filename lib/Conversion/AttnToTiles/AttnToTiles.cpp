@@ -135,6 +135,7 @@ struct ConvertAttnToTilesPass final
     options.keySplit = keySplit;
     options.decodeRows = decodeRows;
     options.bf16Pairs = bf16Pairs;
+    options.sparse = sparse;
     convertAll<AttentionOp, TileProgram>(options);
     convertAll<KeyImportanceOp, ImportanceProgram>(options);
     convertAll<LinearAttentionOp, LinearProgram>(options);

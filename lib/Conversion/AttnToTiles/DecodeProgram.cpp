@@ -23,7 +23,30 @@ SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
     headsTogether = std::gcd(headsTogether, alike);
   OpFoldResult rows = c(headsTogether * length), width = c(valueDim);
   OpFoldResult groups = math.floorDiv(heads, headsTogether);
-  OpFoldResult splits = math.ceilDiv(kvLen, options.keySplit);
+  auto tileOf = [&](Value batch, Value ofGroup) {
+    QueryTile tile;
+    tile.batch = batch;
+    tile.head = math.mul(ofGroup, c(headsTogether));
+    tile.heads = headsTogether;
+    setHeads(tile);
+    if (groupSize && !op.hasHeadMaps())
+      tile.keyHead = tile.valueHead =
+          math.floorDiv(ofGroup, *groupSize / headsTogether);
+    tile.mixesMasks = alike % headsTogether != 0;
+    tile.firstRow = c(0);
+    tile.rows = rows;
+    tile.groupRows = true;
+    tile.mayRepeat = false;
+    tile.position = queryPosition(tile.batch);
+    setKeyBounds(tile);
+    if (op.getRows()) {
+      tile.keyEnd = math.select(anyEntry(tile.batch, tile.head, headsTogether),
+                                tile.keyEnd, c(0));
+      tile.queryRows = rowRange(tile);
+    }
+    return tile;
+  };
+  OpFoldResult splits = countParts(groups, tileOf);
   SmallVector<Value> parts = {empty({batches, groups, splits, rows}, compute),
                               empty({batches, groups, splits, rows}, compute)};
   if (!onlyLse)
@@ -32,33 +55,21 @@ SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
   auto split =
       forall({batches, groups, splits}, parts, [&](scf::ForallOp loop) {
         SmallVector<Value> at = loop.getInductionVars();
-        QueryTile tile;
-        tile.batch = at[0];
-        tile.head = math.mul(at[1], c(headsTogether));
-        tile.heads = headsTogether;
-        setHeads(tile);
-        if (groupSize && !op.hasHeadMaps())
-          tile.keyHead = tile.valueHead =
-              math.floorDiv(at[1], *groupSize / headsTogether);
-        tile.mixesMasks = alike % headsTogether != 0;
-        tile.firstRow = c(0);
-        tile.rows = rows;
-        tile.groupRows = true;
-        tile.mayRepeat = false;
-        tile.position = queryPosition(tile.batch);
-        setKeyBounds(tile);
-        if (op.getRows()) {
-          tile.keyEnd =
-              math.select(anyEntry(tile.batch, tile.head, headsTogether),
-                          tile.keyEnd, c(0));
-          tile.queryRows = rowRange(tile);
+        QueryTile tile = tileOf(at[0], at[1]);
+        std::optional<KeyList> list = onlyList(tile);
+        KeyInterval keys;
+        if (list) {
+          keys = shareOfList(tile, *list, at[2], splits);
+        } else {
+          keys.begin = math.mul(at[2], c(options.keySplit));
+          keys.end =
+              math.min(math.add(keys.begin, c(options.keySplit)), tile.keyEnd);
         }
-        OpFoldResult begin = math.mul(at[2], c(options.keySplit));
-        OpFoldResult end =
-            math.min(math.add(begin, c(options.keySplit)), tile.keyEnd);
         Value query = loadQuery(tile);
-        State state = visitKeys(tile, query, begin, end, initialState(tile));
-        state = withoutHidden(tile, query, begin, end, state);
+        State state =
+            visitKeys(tile, query, keys.begin, keys.end, initialState(tile));
+        state = withoutHidden(tile, query, keys.begin, keys.end, state,
+                              /*cutsSteps=*/list.has_value());
         SmallVector<OpFoldResult> offsets = {at[0], at[1], at[2], c(0)};
         SmallVector<OpFoldResult> sizes = {c(1), c(1), c(1), rows};
         insert(loop, state.maximum, 0, offsets, sizes);
@@ -113,6 +124,98 @@ SmallVector<Value> TileProgram::buildDecode(ValueRange destinations) {
   keyStep = options.keyStep;
   return llvm::to_vector(llvm::map_range(
       merge.getResults(), [](OpResult x) -> Value { return x; }));
+}
+
+std::optional<KeyList> TileProgram::onlyList(const QueryTile &tile) {
+  if (!mask || tile.mixesMasks || options.sparse == SparsePath::Never)
+    return std::nullopt;
+  MaskTile shape = maskTile(tile);
+  KeyTiles tiles = keyTiles(tile, c(0), tile.keyEnd);
+  if (constantOf(tiles.partial.count()) != 0 ||
+      constantOf(tiles.full.count()) != 0)
+    return std::nullopt;
+  KeyLists lists = mask.visitLists(b, b.getLoc(), shape);
+  if (lists.size() != 1)
+    return std::nullopt;
+  const KeyList &list = lists.front();
+  // No part cuts a step that is visited as a whole, or would be a large block.
+  bool cuts = list.granule % keyStep && keyStep % list.granule;
+  if (!list.single || cuts || list.granule > options.keySplit)
+    return std::nullopt;
+  return list;
+}
+
+/// Numbers of the candidates of a list that a tile visits.
+static KeyInterval candidatesOf(OpBuilder &b, const IndexMath &math,
+                                const KeyList &list, OpFoldResult keyEnd) {
+  Location loc = b.getUnknownLoc();
+  KeyInterval keys = intersect(b, loc, list.clip, {math.constant(0), keyEnd});
+  KeyInterval numbers = list.candidates(b, loc, keys);
+  OpFoldResult any =
+      math.compare(arith::CmpIPredicate::slt, keys.begin, keys.end);
+  numbers.end =
+      math.select(any, math.max(numbers.begin, numbers.end), numbers.begin);
+  return numbers;
+}
+
+OpFoldResult TileProgram::countParts(
+    OpFoldResult groups,
+    llvm::function_ref<QueryTile(Value batch, Value group)> tileOf) {
+  OpFoldResult ofAllKeys = math.ceilDiv(kvLen, options.keySplit);
+  if (!mask)
+    return ofAllKeys;
+  auto loop = [&](OpFoldResult end, Value most, auto body) {
+    auto op =
+        scf::ForOp::create(b, math.materialize(c(0)), math.materialize(end),
+                           math.materialize(c(1)), most);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(op.getBody());
+    scf::YieldOp::create(
+        b, ValueRange{body(op.getInductionVar(), op.getRegionIterArg(0))});
+    return op;
+  };
+  bool byEntries = true;
+  Value one = math.materialize(c(1));
+  auto all = loop(batches, one, [&](Value batch, Value most) -> Value {
+    return loop(groups, most,
+                [&](Value ofGroup, Value most) -> Value {
+                  QueryTile tile = tileOf(batch, ofGroup);
+                  std::optional<KeyList> list = onlyList(tile);
+                  byEntries = list.has_value();
+                  if (!list)
+                    return most;
+                  KeyInterval numbers =
+                      candidatesOf(b, math, *list, tile.keyEnd);
+                  OpFoldResult parts =
+                      math.ceilDiv(math.sub(numbers.end, numbers.begin),
+                                   options.keySplit / list->granule);
+                  return math.materialize(math.max(most, parts));
+                })
+        .getResult(0);
+  });
+  if (byEntries)
+    return all.getResult(0);
+  all.erase();
+  return ofAllKeys;
+}
+
+KeyInterval TileProgram::shareOfList(const QueryTile &tile, const KeyList &list,
+                                     OpFoldResult part, OpFoldResult parts) {
+  KeyInterval numbers = candidatesOf(b, math, list, tile.keyEnd);
+  OpFoldResult count = math.sub(numbers.end, numbers.begin);
+  auto begin = [&](OpFoldResult part) {
+    Value shared = math.materialize(math.mul(part, count));
+    OpFoldResult own =
+        arith::DivUIOp::create(b, shared, math.materialize(parts)).getResult();
+    OpFoldResult number = math.add(numbers.begin, own);
+    OpFoldResult key = list.entry(b, b.getLoc(), number).begin;
+    key = math.select(
+        math.compare(arith::CmpIPredicate::slt, number, numbers.end), key,
+        tile.keyEnd);
+    return math.select(math.compare(arith::CmpIPredicate::eq, part, c(0)), c(0),
+                       key);
+  };
+  return {begin(part), begin(math.add(part, c(1)))};
 }
 
 /// The state over two disjoint sets of keys (the meaning of `attn.merge`).

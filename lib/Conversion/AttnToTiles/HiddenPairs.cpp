@@ -40,7 +40,7 @@ Value TileProgram::isFinite(Value total, OpFoldResult rows) {
 /// scores, so that nothing has to be scaled later.
 Value TileProgram::addKeptValues(const QueryTile &tile, Value query,
                                  const KeyTileList &steps, Value maximum,
-                                 Value total) {
+                                 Value total, KeepFn keep) {
   Value base = finiteBase(maximum, maximum, tile.rows);
   auto loop = scf::ForOp::create(b, math.materialize(c(0)),
                                  math.materialize(steps.count()),
@@ -51,7 +51,7 @@ Value TileProgram::addKeptValues(const QueryTile &tile, Value query,
   OpFoldResult firstKey = math.mul(step, c(keyStep));
   OpFoldResult count = keysInTile(tile, firstKey, keyStep, /*partial=*/true);
   Value scores = products(tile, query, step, count, keyStep);
-  scores = modifyScores(tile, scores, firstKey, /*partial=*/true);
+  scores = modifyScores(tile, scores, firstKey, /*partial=*/true, keep);
   Value weights = generic({scores, base}, scores, {{0, 1}, {0}, {0, 1}}, 2, 0,
                           [&](ValueRange x) -> Value {
                             return math::Exp2Op::create(
@@ -69,8 +69,8 @@ Value TileProgram::addKeptValues(const QueryTile &tile, Value query,
 TileProgram::State TileProgram::withoutHidden(const QueryTile &tile,
                                               Value query,
                                               OpFoldResult keyBegin,
-                                              OpFoldResult keyEnd,
-                                              State state) {
+                                              OpFoldResult keyEnd, State state,
+                                              bool cutsSteps) {
   if (onlyLse || !mayReadHidden())
     return state;
   KeyTileList steps =
@@ -86,7 +86,12 @@ TileProgram::State TileProgram::withoutHidden(const QueryTile &tile,
         OpBuilder::InsertionGuard guard(b);
         b.restoreInsertionPoint(inner.saveInsertionPoint());
         Value total = fill(state.total, 0);
-        total = addKeptValues(tile, query, steps, state.maximum, total);
+        auto keep = [&](const MaskPoint &point) {
+          return math.logicalAnd(mask.keep(b, b.getLoc(), point),
+                                 isInside(point.key, {keyBegin, keyEnd}));
+        };
+        total = addKeptValues(tile, query, steps, state.maximum, total,
+                              cutsSteps ? KeepFn(keep) : KeepFn());
         scf::YieldOp::create(inner, loc, total);
       });
   state.total = finite.getResult(0);

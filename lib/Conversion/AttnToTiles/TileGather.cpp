@@ -1,8 +1,10 @@
 //===- TileGather.cpp - Tiles of keys that do not stand together ----------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Cost.h"
 #include "TileProgram.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace mlir::attn;
@@ -13,6 +15,22 @@ bool TileProgram::gathers(const ListVisit &visit) {
   const KeyList &list = visit.list();
   return list.single && list.granule < keyStep && keyStep % list.granule == 0 &&
          !(pairs && packedKeys);
+}
+
+/// The share of the keys around a list up to which its keys are better gathered
+/// than all of them tested; 1 if always.
+double TileProgram::mostGathered(const ListVisit &visit) {
+  if (options.sparse != SparsePath::Auto)
+    return 1;
+  double most =
+      listLimit({visit.list().granule, /*gathers=*/true, visit.tile.groupRows});
+  // No need to ask if no list is that long.
+  auto keys = constantOf(kvLen);
+  int64_t capacity = visit.list().capacity;
+  if (keys && capacity >= 0 &&
+      capacity * visit.list().granule <= most * static_cast<double>(*keys))
+    return 1;
+  return most;
 }
 
 OpFoldResult TileProgram::keyOfColumn(OpFoldResult firstKey,
@@ -82,12 +100,25 @@ TileProgram::State TileProgram::visitGathered(const ListVisit &visit,
     scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.total});
     state = {loop.getResult(0), loop.getResult(1), loop.getResult(2)};
   };
-  // Wide tiles, then narrow ones for the rest.
-  OpFoldResult wide = math.floorDiv(total, keyTile);
-  OpFoldResult inWide = math.mul(wide, c(keyTile));
-  visitTiles(c(0), wide, keyTile);
-  visitTiles(inWide, math.ceilDiv(math.sub(total, inWide), keyStep), keyStep);
-  return state;
+  auto visitAll = [&]() -> State {
+    // Wide tiles, then narrow ones for the rest.
+    OpFoldResult wide = math.floorDiv(total, keyTile);
+    OpFoldResult inWide = math.mul(wide, c(keyTile));
+    visitTiles(c(0), wide, keyTile);
+    visitTiles(inWide, math.ceilDiv(math.sub(total, inWide), keyStep), keyStep);
+    return state;
+  };
+  double most = mostGathered(visit);
+  if (most >= 1)
+    return visitAll();
+  // In 64ths of the keys around.
+  OpFoldResult range =
+      math.max(math.sub(visit.keys.end, visit.keys.begin), c(0));
+  OpFoldResult are = math.mul(total, c(64));
+  OpFoldResult may = math.mul(range, c(std::lround(64 * most)));
+  State before = state;
+  return visitIf(math.compare(arith::CmpIPredicate::sle, are, may), visitAll,
+                 [&] { return visitAround(visit, before); });
 }
 
 /// The rows of the tile's keys, [width, features].

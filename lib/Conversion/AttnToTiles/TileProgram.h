@@ -178,6 +178,8 @@ private:
   OpFoldResult keepInList(const ListVisit &visit, const MaskPoint &point,
                           std::optional<OpFoldResult> candidate);
   State visitList(const ListVisit &visit, State state);
+  /// All keys around the list, each pair tested.
+  State visitAround(const ListVisit &visit, State state);
   State visitChunk(const ListVisit &visit, OpFoldResult candidate,
                    OpFoldResult full, OpFoldResult chunk, State state);
   // Keys that are collected first, where steps would be mostly empty
@@ -187,6 +189,7 @@ private:
     OpFoldResult first, total; ///< the tile's first one, how many there are
   };
   bool gathers(const ListVisit &visit);
+  double mostGathered(const ListVisit &visit);
   State visitGathered(const ListVisit &visit, State state);
   State visitGatheredTile(const ListVisit &visit, Value keys,
                           OpFoldResult first, OpFoldResult total, int64_t width,
@@ -205,21 +208,33 @@ private:
     return gathered ? c(0) : tile.valueHead;
   }
   OpFoldResult keyOfColumn(OpFoldResult firstKey, OpFoldResult column);
+  OpFoldResult isInside(OpFoldResult key, const KeyInterval &keys);
   State visitIf(OpFoldResult condition, llvm::function_ref<State()> visit,
                 llvm::function_ref<State()> otherwise);
 
   // What hidden pairs may not do (HiddenPairs.cpp).
   bool mayReadHidden();
   /// `state` after the keys in [keyBegin, keyEnd), free of the values that no
-  /// row keeps.
+  /// row keeps. With `cutsSteps` the bounds are no multiples of steps.
   State withoutHidden(const QueryTile &tile, Value query, OpFoldResult keyBegin,
-                      OpFoldResult keyEnd, State state);
+                      OpFoldResult keyEnd, State state, bool cutsSteps = false);
   Value isFinite(Value total, OpFoldResult rows);
   Value addKeptValues(const QueryTile &tile, Value query,
-                      const KeyTileList &steps, Value maximum, Value total);
+                      const KeyTileList &steps, Value maximum, Value total,
+                      KeepFn keep);
 
   // Decoding (DecodeProgram.cpp).
   SmallVector<Value> buildDecode(ValueRange destinations);
+  /// A list whose entries can be shared out to threads: the mask visits
+  /// nothing else.
+  std::optional<KeyList> onlyList(const QueryTile &tile);
+  /// How many parts the longest list of any group of heads makes.
+  OpFoldResult
+  countParts(OpFoldResult groups,
+             llvm::function_ref<QueryTile(Value batch, Value group)> tileOf);
+  /// The keys of part `part` of `parts`: as many entries as in each other one.
+  KeyInterval shareOfList(const QueryTile &tile, const KeyList &list,
+                          OpFoldResult part, OpFoldResult parts);
   State merged(State a, State part, OpFoldResult rows);
   /// The larger maximum, or 0 for a row without keys: scores are taken
   /// relative to it.

@@ -153,6 +153,8 @@ OpFoldResult TileProgram::keepInList(const ListVisit &visit,
 /// Visits the candidates of a list that are present, in chunks that are one
 /// tile each.
 TileProgram::State TileProgram::visitList(const ListVisit &visit, State state) {
+  if (options.sparse == SparsePath::Never)
+    return visitAround(visit, state);
   if (gathers(visit))
     return visitGathered(visit, state);
   const KeyList &list = visit.list();
@@ -214,6 +216,48 @@ TileProgram::State TileProgram::visitList(const ListVisit &visit, State state) {
   return {loop.getResult(0), loop.getResult(1), loop.getResult(2)};
 }
 
+OpFoldResult TileProgram::isInside(OpFoldResult key, const KeyInterval &keys) {
+  return math.logicalAnd(
+      math.compare(arith::CmpIPredicate::sge, key, keys.begin),
+      math.compare(arith::CmpIPredicate::slt, key, keys.end));
+}
+
+TileProgram::State TileProgram::visitAround(const ListVisit &visit,
+                                            State state) {
+  KeyInterval steps = {math.floorDiv(visit.keys.begin, keyStep),
+                       math.ceilDiv(visit.keys.end, keyStep)};
+  OpFoldResult any =
+      math.compare(arith::CmpIPredicate::slt, visit.keys.begin, visit.keys.end);
+  steps.end = math.select(any, steps.end, steps.begin);
+  auto keep = [&](const MaskPoint &point) {
+    return math.logicalAnd(keepInList(visit, point, std::nullopt),
+                           isInside(point.key, visit.keys));
+  };
+  // Wide tiles, then narrow ones for the rest.
+  OpFoldResult wide =
+      math.floorDiv(math.sub(steps.end, steps.begin), keyTile / keyStep);
+  KeyInterval rest = {
+      math.add(steps.begin, math.mul(wide, c(keyTile / keyStep))), steps.end};
+  for (int64_t width : {keyTile, keyStep}) {
+    bool isWide = width == keyTile;
+    auto loop = scf::ForOp::create(
+        b, math.materialize(isWide ? c(0) : rest.begin),
+        math.materialize(isWide ? wide : rest.end), math.materialize(c(1)),
+        ValueRange{state.maximum, state.sum, state.total});
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    ValueRange args = loop.getRegionIterArgs();
+    OpFoldResult step = loop.getInductionVar();
+    if (isWide)
+      step = math.add(steps.begin, math.mul(step, c(keyTile / keyStep)));
+    State next = visitTile(visit.tile, visit.query, step, width,
+                           /*partial=*/true, {args[0], args[1], args[2]}, keep);
+    scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.total});
+    state = {loop.getResult(0), loop.getResult(1), loop.getResult(2)};
+  }
+  return state;
+}
+
 /// Visits one tile of a list. What the intervals visited is left out.
 TileProgram::State TileProgram::visitChunk(const ListVisit &visit,
                                            OpFoldResult candidate,
@@ -225,7 +269,7 @@ TileProgram::State TileProgram::visitChunk(const ListVisit &visit,
       wholeSteps ? std::gcd(visit.list().granule, keyTile) : keyStep;
   OpFoldResult step = math.mul(chunk, c(width / keyStep));
   KeyInterval steps = {step, math.add(step, c(width / keyStep))};
-  OpFoldResult seen = isInside(b, loc, steps, visit.runs);
+  OpFoldResult seen = attn::isInside(b, loc, steps, visit.runs);
   for (const KeyInterval &run : visit.runs) {
     KeyInterval common = intersect(b, loc, run, steps);
     full = math.logicalAnd(full, math.compare(arith::CmpIPredicate::sge,

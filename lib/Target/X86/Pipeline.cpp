@@ -17,7 +17,7 @@ using namespace mlir;
 using namespace mlir::attn;
 
 static TileTarget tileTarget(const X86Options &options) {
-  return {options.vectorBytes == 64, options.bf16Dot};
+  return {options.vectorBytes == 64, options.bf16Dot, options.sparse};
 }
 
 void mlir::attn::buildX86TensorPipeline(OpPassManager &pm,

@@ -27,6 +27,7 @@ void mlir::attn::buildAttnToTilesPipeline(OpPassManager &module,
   options.queryTile = 8 * options.rowBlock;
   options.panel = 2 * lanesOf(target);
   options.bf16Pairs = target.bf16Dot;
+  options.sparse = target.sparse;
   OpPassManager &function = module.nest<func::FuncOp>();
   function.addPass(createConvertAttnToTilesPass(options));
   AttnLowerSelectionPassOptions selection;
@@ -65,7 +66,13 @@ struct TilePipelineOptions : PassPipelineOptions<TilePipelineOptions> {
   Option<bool> bf16Dot{*this, "bf16-dot",
                        llvm::cl::desc("dot products of pairs of bf16"),
                        llvm::cl::init(false)};
-  TileTarget target() const { return {avx512, bf16Dot}; }
+  Option<SparsePath> sparse{
+      *this, "sparse", llvm::cl::desc("whether lists of keys are followed"),
+      llvm::cl::init(SparsePath::Auto),
+      llvm::cl::values(clEnumValN(SparsePath::Auto, "auto", "if faster"),
+                       clEnumValN(SparsePath::Always, "always", "if any"),
+                       clEnumValN(SparsePath::Never, "never", "not"))};
+  TileTarget target() const { return {avx512, bf16Dot, sparse}; }
 };
 } // namespace
 

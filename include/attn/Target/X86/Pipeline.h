@@ -3,6 +3,7 @@
 #ifndef ATTN_TARGET_X86_PIPELINE_H
 #define ATTN_TARGET_X86_PIPELINE_H
 
+#include "attn/Conversion/Passes.h"
 #include "mlir/Pass/PassManager.h"
 
 namespace mlir::attn {
@@ -19,6 +20,7 @@ struct X86Options {
   bool bf16Dot = false;     ///< AVX512-BF16
   std::string entry = "main";
   AttentionPath attention = AttentionPath::Tiles;
+  SparsePath sparse = SparsePath::Auto;
 };
 
 /// Pre:  `attn` and `linalg` on tensors, one public entry function.

@@ -3,6 +3,7 @@
 #ifndef ATTN_TARGET_X86_TILE_H
 #define ATTN_TARGET_X86_TILE_H
 
+#include "attn/Conversion/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
 
@@ -12,6 +13,7 @@ namespace mlir::attn {
 struct TileTarget {
   bool avx512 = true;   ///< 512-bit vectors and vscalefps; else AVX2 with FMA
   bool bf16Dot = false; ///< AVX512_BF16: dot products of pairs of bf16
+  SparsePath sparse = SparsePath::Auto; ///< of lists of keys
 };
 
 /// Attention on tensors to tile programs; what is declined stays.

@@ -90,49 +90,66 @@ std::optional<bool> mlir::attn::keepsPair(MaskAttrInterface mask, int64_t head,
   return *constantOf(mask.keep(builder, builder.getUnknownLoc(), point)) != 0;
 }
 
+int64_t mlir::attn::countKeys(MaskAttrInterface mask, const MaskRow &row) {
+  if (mask.getNumMaskOperands())
+    return row.kvLen;
+  OpBuilder builder(mask.getContext());
+  Location loc = builder.getUnknownLoc();
+  // A report needs two digits. Of many keys some are taken, at random, since an
+  // even choice would meet strided masks in step.
+  constexpr int64_t maxKeys = 256;
+  std::minstd_rand random(1 + row.head * 1000003 + row.query);
+  MaskTile tile =
+      constantTile(builder, row.head, row.query, row.query + 1, row.kvLen);
+  auto visit = normalize(mask.visitIntervals(builder, loc, tile), row.kvLen);
+  auto full = normalize(mask.fullIntervals(builder, loc, tile), row.kvLen);
+  if (!mask.visitLists(builder, loc, tile).empty())
+    visit = {{0, row.kvLen}};
+  double kept = 0;
+  for (auto [begin, end] : visit) {
+    int64_t length = end - begin, hits = 0;
+    int64_t samples = std::min(length, maxKeys);
+    if (visit == full) {
+      kept += static_cast<double>(length);
+      continue;
+    }
+    std::uniform_int_distribution<int64_t> anyKey(begin, end - 1);
+    for (int64_t i = 0; i < samples; ++i)
+      hits += *keepsPair(mask, row.head, row.query,
+                         length <= maxKeys ? begin + i : anyKey(random));
+    kept += static_cast<double>(length) * hits / samples;
+  }
+  return static_cast<int64_t>(kept + 0.5);
+}
+
+double mlir::attn::maskBound(MaskAttrInterface mask, TypeRange operandTypes,
+                             int64_t heads, int64_t queryLen, int64_t kvLen,
+                             int64_t queryOffset) {
+  if (heads <= 0 || queryLen <= 0 || kvLen <= 0)
+    return 1.0;
+  // No product of lengths overflows.
+  queryLen = std::min(queryLen, int64_t(1) << 30);
+  heads = std::min(heads, int64_t(1) << 30);
+  // Of many rows some are taken, evenly.
+  constexpr int64_t maxRows = 1024;
+  int64_t total = heads * queryLen;
+  int64_t step = llvm::divideCeil(total, maxRows);
+  int64_t rows = 0;
+  double kept = 0;
+  for (int64_t row = step / 2; row < total; row += step, ++rows)
+    kept += static_cast<double>(
+        mask.getMaxKeys({row / queryLen, heads, row % queryLen + queryOffset,
+                         kvLen, operandTypes}));
+  return kept / (static_cast<double>(rows) * static_cast<double>(kvLen));
+}
+
 std::optional<double> mlir::attn::maskDensity(MaskAttrInterface mask,
                                               int64_t heads, int64_t queryLen,
                                               int64_t kvLen,
                                               int64_t queryOffset) {
   if (mask.getNumMaskOperands())
     return std::nullopt;
-  if (heads <= 0 || queryLen <= 0 || kvLen <= 0)
-    return 1.0;
-  // No product of lengths overflows.
-  queryLen = std::min(queryLen, int64_t(1) << 30);
-  heads = std::min(heads, int64_t(1) << 30);
-  OpBuilder builder(mask.getContext());
-  Location loc = builder.getUnknownLoc();
-  // A report needs two digits. Of many rows some are taken, evenly; of many
-  // keys some at random, since an even choice would meet strided masks in step.
-  constexpr int64_t maxRows = 1024, maxKeys = 256;
-  std::minstd_rand random(1);
-  int64_t total = heads * queryLen;
-  int64_t step = llvm::divideCeil(total, maxRows);
-  int64_t rows = 0;
-  double kept = 0;
-  for (int64_t row = step / 2; row < total; row += step, ++rows) {
-    int64_t head = row / queryLen, query = row % queryLen + queryOffset;
-    MaskTile tile = constantTile(builder, head, query, query + 1, kvLen);
-    auto visit = normalize(mask.visitIntervals(builder, loc, tile), kvLen);
-    auto full = normalize(mask.fullIntervals(builder, loc, tile), kvLen);
-    if (!mask.visitLists(builder, loc, tile).empty())
-      visit = {{0, kvLen}};
-    for (auto [begin, end] : visit) {
-      int64_t length = end - begin, hits = 0;
-      int64_t samples = std::min(length, maxKeys);
-      if (visit == full) {
-        kept += static_cast<double>(length);
-        continue;
-      }
-      std::uniform_int_distribution<int64_t> anyKey(begin, end - 1);
-      for (int64_t i = 0; i < samples; ++i)
-        hits += *keepsPair(mask, head, query,
-                           length <= maxKeys ? begin + i : anyKey(random));
-      kept += static_cast<double>(length) * hits / samples;
-    }
-  }
-  return kept / (static_cast<double>(rows) * static_cast<double>(kvLen));
+  return maskBound(mask, {}, heads, queryLen, kvLen, queryOffset);
 }
 
 MaskAttrInterface

@@ -35,7 +35,8 @@ def Attn_BlockLayout : I32EnumAttr<"BlockLayout",
     "how the lists of a block mask lie in its operands", [
   I32EnumAttrCase<"Padded", 0, "padded">,
   I32EnumAttrCase<"Csr", 1, "csr">,
-  I32EnumAttrCase<"Members", 2, "members">
+  I32EnumAttrCase<"Members", 2, "members">,
+  I32EnumAttrCase<"Sorted", 3, "sorted">
 ]> {
   let cppNamespace = "::mlir::attn";
   let genSpecializedAttr = 0;

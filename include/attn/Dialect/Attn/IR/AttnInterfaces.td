@@ -67,6 +67,15 @@ def Attn_MaskAttrInterface : AttrInterface<"MaskAttrInterface"> {
       }], "unsigned", "getNumMaskOperands", (ins),
       /*methodBody=*/"", /*defaultImplementation=*/"return 0;">,
     InterfaceMethod<[{
+        Upper bound of the keys that a row keeps, as far as the mask and the
+        types of its operands tell. Of a mask without operands it is their
+        number, to the accuracy of a report.
+      }], "int64_t", "getMaxKeys",
+      (ins "const ::mlir::attn::MaskRow &":$row),
+      /*methodBody=*/"", /*defaultImplementation=*/[{
+        return ::mlir::attn::countKeys($_attr, row);
+      }]>,
+    InterfaceMethod<[{
         Checks the mask against the attention that carries it: number of
         heads, types and shapes of its operands. `emit` starts the diagnostic.
       }], "::llvm::LogicalResult", "verifyMask",

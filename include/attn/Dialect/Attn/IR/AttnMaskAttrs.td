@@ -81,7 +81,7 @@ def Attn_StridedAttr : Attn_MaskAttr<"Strided", "strided", [
 
 def Attn_BlocksAttr : Attn_MaskAttr<"Blocks", "blocks", [
     "getNumMaskOperands", "verifyMask", "visitLists", "getHeadsAlike",
-    "prepare"]> {
+    "prepare", "getMaxKeys"]> {
   let summary = "listed blocks of keys for each block of query rows";
   let description = [{
     Query rows form blocks of `q_block` rows, keys blocks of `kv_block` keys;
@@ -98,6 +98,7 @@ def Attn_BlocksAttr : Attn_MaskAttr<"Blocks", "blocks", [
     | `padded`  | numbers `[B, H, NQ, K]`, how many of them count `[B, H, NQ]` |
     | `csr`     | begin of each list `[B, H, NQ + 1]`, numbers `[B, H, N]` |
     | `members` | true = listed, `[B, H, NQ, NK]` i1                      |
+    | `sorted`  | as `members`; the same lists as numbers in rising order, without repetition, `[B, H, NQ, K]`, and their counts `[B, H, NQ]` |
 
     `NQ` and `NK` are the numbers of query and key blocks, `B` may be 1 and `H`
     any divisor of the number of heads: consecutive heads share a list. Counts
@@ -162,7 +163,7 @@ def Attn_DocumentsAttr : Attn_MaskAttr<"Documents", "documents", [
 class Attn_MaskListAttr<string name, string attrMnemonic>
     : Attn_MaskAttr<name, attrMnemonic, [
         "getNumMaskOperands", "verifyMask", "simplify", "visitLists",
-        "getHeadsAlike", "prepare"]> {
+        "getHeadsAlike", "prepare", "getMaxKeys"]> {
   let parameters = (ins
     ArrayRefParameter<"::mlir::attn::MaskAttrInterface">:$masks);
 }

@@ -50,6 +50,8 @@ using KeyIntervals = SmallVector<KeyInterval, 2>;
 struct KeyList {
   int64_t granule = 1;
   bool single = true; ///< every candidate is one granule long
+  /// At most so many candidates are present; -1 if that is not known.
+  int64_t capacity = -1;
   /// The list counts no pair with a key outside.
   KeyInterval clip;
   /// Numbers [begin, end) of the candidates that may hold keys of an interval.
@@ -79,8 +81,23 @@ struct MaskSizes {
   OpFoldResult batch, heads, entries, kvLen;
 };
 
+/// A row of queries at compile time.
+struct MaskRow {
+  int64_t head, heads, query, kvLen;
+  TypeRange operandTypes; ///< of this mask alone
+};
+
 /// State of a tile: `Partial` is always right; the others are promises.
 enum class TileState { Empty, Partial, Full };
+
+} // namespace mlir::attn
+
+namespace mlir::attn {
+class MaskAttrInterface;
+
+/// How many of the row's keys `mask` keeps; all for a mask that reads operands.
+/// Of many keys some are asked, so that the number may be off by a percent.
+int64_t countKeys(MaskAttrInterface mask, const MaskRow &row);
 
 } // namespace mlir::attn
 
@@ -114,6 +131,11 @@ std::optional<bool> keepsPair(MaskAttrInterface mask, int64_t head,
 std::optional<double> maskDensity(MaskAttrInterface mask, int64_t heads,
                                   int64_t queryLen, int64_t kvLen,
                                   int64_t queryOffset);
+
+/// The same for any mask, as an upper bound; `operandTypes` are those of its
+/// operands.
+double maskBound(MaskAttrInterface mask, TypeRange operandTypes, int64_t heads,
+                 int64_t queryLen, int64_t kvLen, int64_t queryOffset);
 
 /// An equal mask in simplest form; a null attribute when every pair is kept.
 /// `operands` numbers the tensors that `mask` reads and becomes the list of

@@ -1,5 +1,6 @@
 //===- Blocks.cpp - Listed blocks of keys ---------------------------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "BlockLists.h"
 #include "Operands.h"
 #include "attn/Dialect/Attn/Utils/IndexMath.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -24,7 +25,16 @@ LogicalResult BlocksAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 }
 
 unsigned BlocksAttr::getNumMaskOperands() const {
-  return getLayout() == BlockLayout::Members ? 1 : 2;
+  switch (getLayout()) {
+  case BlockLayout::Padded:
+  case BlockLayout::Csr:
+    return 2;
+  case BlockLayout::Members:
+    return 1;
+  case BlockLayout::Sorted:
+    return 3;
+  }
+  llvm_unreachable("unknown layout");
 }
 
 //===----------------------------------------------------------------------===//
@@ -42,7 +52,7 @@ static int64_t blocksOf(int64_t length, int64_t block) {
 LogicalResult
 BlocksAttr::verifyMask(const MaskUse &use,
                        function_ref<InFlightDiagnostic()> emit) const {
-  SmallVector<MaskOperand, 2> expected;
+  SmallVector<MaskOperand, 3> expected;
   BlockLayout layout = getLayout();
   if (layout == BlockLayout::Padded)
     expected = {{"block numbers", 4, false}, {"block counts", 3, false}};
@@ -50,6 +60,10 @@ BlocksAttr::verifyMask(const MaskUse &use,
     expected = {{"list begins", 3, false}, {"block numbers", 3, false}};
   else
     expected = {{"listed blocks", 4, true}};
+  if (layout == BlockLayout::Sorted)
+    llvm::append_range(expected,
+                       ArrayRef<MaskOperand>{{"block numbers", 4, false},
+                                             {"block counts", 3, false}});
   for (auto [type, part] : llvm::zip_equal(use.operandTypes, expected))
     if (failed(verifyMaskOperand(type, part, use, emit)))
       return failure();
@@ -67,22 +81,47 @@ BlocksAttr::verifyMask(const MaskUse &use,
                                "the number of query blocks", emit)))
         return failure();
   }
-  if (layout == BlockLayout::Members)
-    return verifyMaskDim(first, expected[0].name, 3,
-                         blocksOf(use.kvLen, getKvBlock()),
-                         "the number of key blocks", emit);
-  // Both operands are about the same lists.
-  Type second = use.operandTypes[1];
-  for (int64_t dim : {0, 1})
-    if (failed(verifyMaskDim(second, expected[1].name, dim,
-                             cast<RankedTensorType>(first).getDimSize(dim),
-                             "as in the " + expected[0].name.str(), emit)))
-      return failure();
+  if (expected[0].members &&
+      failed(verifyMaskDim(first, expected[0].name, 3,
+                           blocksOf(use.kvLen, getKvBlock()),
+                           "the number of key blocks", emit)))
+    return failure();
+  // All operands are about the same lists.
+  for (auto [type, part] :
+       llvm::drop_begin(llvm::zip_equal(use.operandTypes, expected)))
+    for (int64_t dim : {0, 1})
+      if (failed(verifyMaskDim(type, part.name, dim,
+                               cast<RankedTensorType>(first).getDimSize(dim),
+                               "as in the " + expected[0].name.str(), emit)))
+        return failure();
   return success();
 }
 
 int64_t BlocksAttr::getHeadsAlike(int64_t heads, TypeRange types) const {
   return headsThatShare(types[0], heads);
+}
+
+int64_t BlocksAttr::getMaxKeys(const MaskRow &row) const {
+  int64_t most = ShapedType::kDynamic;
+  auto size = [&](unsigned operand, int64_t dim) {
+    return cast<RankedTensorType>(row.operandTypes[operand]).getDimSize(dim);
+  };
+  switch (getLayout()) {
+  case BlockLayout::Padded:
+    most = size(0, 3);
+    break;
+  case BlockLayout::Csr:
+    most = size(1, 2);
+    break;
+  case BlockLayout::Members:
+    break;
+  case BlockLayout::Sorted:
+    most = size(1, 3);
+    break;
+  }
+  if (ShapedType::isDynamic(most) || most > row.kvLen / getKvBlock())
+    return row.kvLen;
+  return most * getKvBlock();
 }
 
 //===----------------------------------------------------------------------===//
@@ -231,9 +270,16 @@ Attribute BlocksAttr::prepare(OpBuilder &builder, Location loc,
                               const MaskSizes &sizes,
                               SmallVectorImpl<Value> &operands) const {
   checkSizes(*this, builder, loc, sizes, operands);
-  if (getLayout() == BlockLayout::Members)
+  if (getLayout() == BlockLayout::Members || getLayout() == BlockLayout::Sorted)
     return *this;
   Value members = MemberBuilder(builder, loc, *this, sizes, operands).build();
+  if (getLayout() == BlockLayout::Padded) {
+    BlockLists lists =
+        sortBlockLists(builder, loc, operands[0], operands[1], members);
+    operands.assign({members, lists.numbers, lists.counts});
+    return BlocksAttr::get(getContext(), getQBlock(), getKvBlock(),
+                           BlockLayout::Sorted);
+  }
   operands.assign(1, members);
   return BlocksAttr::get(getContext(), getQBlock(), getKvBlock(),
                          BlockLayout::Members);
@@ -334,5 +380,8 @@ KeyLists BlocksAttr::visitLists(OpBuilder &builder, Location loc,
     return readOfHead(b, loc, members, point.batch, point.head, point.heads,
                       {queryBlockOf(math, self, point.entry), *known});
   };
+  if (oneList && getLayout() == BlockLayout::Sorted)
+    followBlockList(builder, loc, list, {tile.operands[1], tile.operands[2]},
+                    tile, firstRows);
   return {list};
 }

@@ -23,6 +23,20 @@ void forEachMember(ArrayRef<MaskAttrInterface> masks, const Use &use,
   }
 }
 
+/// The same for a row at compile time.
+template <typename Fn>
+void forEachMemberRow(ArrayRef<MaskAttrInterface> masks, const MaskRow &row,
+                      Fn visit) {
+  TypeRange types = row.operandTypes;
+  for (MaskAttrInterface mask : masks) {
+    MaskRow inner = row;
+    unsigned count = mask.getNumMaskOperands();
+    inner.operandTypes = types.take_front(count);
+    types = types.drop_front(count);
+    visit(mask, inner);
+  }
+}
+
 unsigned countOperands(ArrayRef<MaskAttrInterface> masks) {
   unsigned count = 0;
   for (MaskAttrInterface mask : masks)
@@ -312,6 +326,16 @@ Attribute AllOfAttr::prepare(OpBuilder &builder, Location loc,
       getContext(), prepareMembers(getMasks(), builder, loc, sizes, operands));
 }
 
+int64_t AllOfAttr::getMaxKeys(const MaskRow &row) const {
+  int64_t most = countKeys(*this, row);
+  if (getNumMaskOperands())
+    forEachMemberRow(getMasks(), row,
+                     [&](MaskAttrInterface m, const MaskRow &r) {
+                       most = std::min(most, m.getMaxKeys(r));
+                     });
+  return most;
+}
+
 unsigned AllOfAttr::getNumMaskOperands() const {
   return countOperands(getMasks());
 }
@@ -387,6 +411,16 @@ Attribute AnyOfAttr::prepare(OpBuilder &builder, Location loc,
                              SmallVectorImpl<Value> &operands) const {
   return AnyOfAttr::get(
       getContext(), prepareMembers(getMasks(), builder, loc, sizes, operands));
+}
+
+int64_t AnyOfAttr::getMaxKeys(const MaskRow &row) const {
+  if (!getNumMaskOperands())
+    return countKeys(*this, row);
+  int64_t sum = 0;
+  forEachMemberRow(getMasks(), row, [&](MaskAttrInterface m, const MaskRow &r) {
+    sum += m.getMaxKeys(r);
+  });
+  return std::min(sum, row.kvLen);
 }
 
 unsigned AnyOfAttr::getNumMaskOperands() const {

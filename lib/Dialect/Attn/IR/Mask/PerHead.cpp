@@ -119,6 +119,8 @@ static KeyList either(OpBuilder &builder, Location loc, OpFoldResult condition,
   KeyList result;
   result.granule = std::gcd(a.granule, b.granule);
   result.single = a.single && b.single && a.granule == b.granule;
+  if (a.capacity >= 0 && b.capacity >= 0)
+    result.capacity = std::max(a.capacity, b.capacity);
   result.clip = interval(builder, loc, a.clip, b.clip);
   result.candidates = [=](OpBuilder &bb, Location loc, KeyInterval keys) {
     return interval(bb, loc, a.candidates(bb, loc, keys),
@@ -203,6 +205,17 @@ int64_t PerHeadAttr::getHeadsAlike(int64_t heads, TypeRange types) const {
     types = types.drop_front(count);
   }
   return alike;
+}
+
+int64_t PerHeadAttr::getMaxKeys(const MaskRow &row) const {
+  MaskRow inner = row;
+  int64_t member = getIndices()[row.head];
+  for (MaskAttrInterface mask : getMasks().take_front(member))
+    inner.operandTypes =
+        inner.operandTypes.drop_front(mask.getNumMaskOperands());
+  MaskAttrInterface mask = getMasks()[member];
+  inner.operandTypes = inner.operandTypes.take_front(mask.getNumMaskOperands());
+  return mask.getMaxKeys(inner);
 }
 
 Attribute PerHeadAttr::prepare(OpBuilder &builder, Location loc,
