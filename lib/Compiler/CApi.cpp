@@ -197,6 +197,12 @@ int attn_explain(const char *input, const attn_compile_options *given,
                  void (*write)(const char *text, size_t size, void *context),
                  void *context) {
   attn_compile_options options = copyOptions(given);
+  StringRef form = options.report ? options.report : "text";
+  if (form != "text" && form != "json")
+    return conclude(llvm::make_error<StatusError>(
+        ATTN_BAD_OPTION,
+        ("unknown form '" + form + "' of a report; known are text and json")
+            .str()));
   Driver driver(options);
   if (llvm::Error error = driver.load(input))
     return conclude(std::move(error));
@@ -216,9 +222,10 @@ int attn_explain(const char *input, const attn_compile_options *given,
   Stage last = target->chip.empty() ? Stage::Tiles
                : hasPtxas()         ? Stage::Cubin
                                     : Stage::PTX;
-  FailureOr<std::string> report =
-      explainModule(driver.getModule(), lowerTo(Stage::Raised), lowerTo(last));
-  if (succeeded(report) && !driver.getKernels().empty())
+  FailureOr<std::string> report = explainModule(
+      driver.getModule(), lowerTo(Stage::Raised), lowerTo(last),
+      form == "json" ? ReportForm::Json : ReportForm::Text);
+  if (succeeded(report) && form == "text" && !driver.getKernels().empty())
     *report += kernelTable(driver.getKernels());
   if (succeeded(report))
     write(report->data(), report->size(), context);

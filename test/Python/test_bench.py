@@ -96,3 +96,26 @@ def test_mechanism_that_misses_a_goal_is_not_good():
     assert mechanisms.good(row)
     assert not mechanisms.good({**row, "goal": 2.5})
     assert not mechanisms.good({**row, "peer_ratio": 1.0, "peer_goal": 1.1})
+
+
+CHOICES = [case for case in mechanisms.CASES if case.choice]
+
+
+@pytest.mark.parametrize("case", CHOICES, ids=lambda case: case.name)
+def test_what_chooses_runs_alone(case):
+    size = mechanisms.Size(8, 1, 1280) if case.size.rows == 1 else mechanisms.Size(8, 256, 256)
+    _, more = case.build(size)
+    model = mechanisms.load(case.build(size, only_choice=True), 1)
+    outputs = model.run({**size.inputs(), **more})
+    assert len(outputs) >= 2 and all(x.size for x in outputs.values())
+
+
+def test_growth_is_fitted_and_judged():
+    case = mechanisms.Mechanism(
+        "growth", mechanisms.streaming, 3.0, mechanisms.Size(1), lengths=(256, 512)
+    )
+    row = mechanisms.measure(case, 1, 1)
+    assert len(row["all_ms"]) == 2 and np.isfinite(row["exponent"])
+    assert mechanisms.good({**row, "exponent": 1.5, "goal": 1.6})
+    assert not mechanisms.good({**row, "exponent": 1.7, "goal": 1.6})
+    assert "256" in mechanisms.line_of(row)

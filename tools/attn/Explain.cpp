@@ -32,6 +32,9 @@ void attn::tool::addExplainCommand(CLI::App &app) {
                    "lists of keys: auto (default): where that is expected to "
                    "be faster, always, never")
       ->type_name("PATH");
+  command->add_flag_callback(
+      "--json", [state] { state->options.report = "json"; },
+      "the report for programs");
   command
       ->add_option("--entry", state->options.entry,
                    "public function to explain (default: the only one)")

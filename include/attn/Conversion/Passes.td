@@ -29,6 +29,10 @@ def ConvertAttnToTilesPass
     what an interval or an earlier list has visited is not visited again.
     Narrower blocks and single tokens are gathered, `key-step` or `key-tile`
     keys at a time.
+    A gathered key costs more than one that stands in its place. Where the keys
+    of a list are so many of those around it that testing all of these is
+    faster, they are tested: how many there are is counted at run time, unless
+    the list's type says that they are few. `sparse` forces one of both.
 
     With a list of rows, tiles are made of its entries: the query rows are
     gathered, the first and last position among them bound the keys that the
@@ -57,7 +61,8 @@ def ConvertAttnToTilesPass
     Attention of few query rows (decoding) becomes another program: the rows
     of all query heads of a group share each key that is loaded, nothing is
     packed, and the keys are split in parts of `key-split` that are merged in
-    a second loop.
+    a second loop. Where a list is all that a mask keeps, each part gets the
+    same number of its entries, wherever they stand.
 
     `key_importance` is parallel over tiles of keys, with a loop over the tiles
     of query rows that see some of them; `attn.attention` whose output is not

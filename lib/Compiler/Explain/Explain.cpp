@@ -1,9 +1,9 @@
 //===- Explain.cpp - A report on the attentions of a model ----------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Explain.h"
+#include "Selections.h"
 #include "Table.h"
-#include "attn/Dialect/Attn/IR/AttnDialect.h"
-#include "attn/Dialect/Attn/IR/Linear.h"
+#include "Work.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -11,6 +11,7 @@
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/Remarks.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
 #include <mutex>
 
 using namespace mlir;
@@ -71,18 +72,16 @@ private:
   std::mutex mutex;
 };
 
-/// One line of the table and what stands below it.
+/// An attention, as the report tells of it.
 struct Row {
+  std::string kind;
   Location loc;
-  SmallVector<std::string> cells;
-  std::string note;
+  std::string origin, heads, sizes, type, mask, path;
+  Share share;
+  SmallVector<std::string> notes;
 };
 
 } // namespace
-
-/// The lengths for which the density of a mask is told when the model leaves
-/// them open.
-static constexpr int64_t nominalLength = 1024;
 
 static std::string sizeText(int64_t size) {
   return ShapedType::isDynamic(size) ? "?" : std::to_string(size);
@@ -186,66 +185,69 @@ static std::string maskText(AttentionOp op) {
   return parts.empty() ? "none" : llvm::join(parts, " + ");
 }
 
-/// Share of the scores that count, as far as the module alone tells.
-static std::string densityText(AttentionOp op) {
-  bool isByData =
-      op.getKvLengths() || op.getPageTable() || op.getKeep() || op.getRows();
-  auto mask = op.getMaskAttr();
-  if (!mask)
-    return isByData ? "by data" : "100 %";
-  auto query = cast<ShapedType>(op.getQuery().getType());
-  IntegerAttr offset;
-  bool hasOffset = !op.getQueryOffset() ||
-                   matchPattern(op.getQueryOffset(), m_Constant(&offset));
-  int64_t heads = query.getDimSize(1);
-  int64_t queryLen = query.getDimSize(2), kvLen = op.getStaticKeys();
-  bool isExact = hasOffset && !ShapedType::isDynamic(queryLen) &&
-                 !ShapedType::isDynamic(kvLen);
-  if (!isExact)
-    queryLen = kvLen = nominalLength;
-  // The number of heads matters only where they differ, and is then static.
-  std::optional<double> density =
-      maskDensity(mask, ShapedType::isDynamic(heads) ? 1 : heads, queryLen,
-                  kvLen, isExact && offset ? offset.getInt() : 0);
-  if (!density)
-    return "by data";
-  std::string text = llvm::formatv("{0:F1} %", *density * 100);
-  if (!isExact)
+/// A row without what is special about the operation.
+template <typename Op>
+static Row start(Op op) {
+  auto [origin, note] = originOf(op);
+  Row row{
+      op->getName().stripDialect().str(),
+      op.getLoc(),
+      origin,
+      headsText(op),
+      sizesText(op),
+      llvm::formatv("{0}",
+                    cast<ShapedType>(op.getQuery().getType()).getElementType()),
+      "",
+      "",
+      {},
+      {}};
+  if (!note.empty())
+    row.notes.push_back(note);
+  return row;
+}
+
+static std::optional<Row> describe(Operation *op) {
+  std::optional<Row> row;
+  if (auto attention = dyn_cast<AttentionOp>(op)) {
+    row = start(attention);
+    row->mask = maskText(attention);
+    row->share = shareOf(attention);
+  } else if (auto linear = dyn_cast<LinearAttentionOp>(op)) {
+    // A recurrence has a rule in place of a mask.
+    row = start(linear);
+    row->mask = linear.getDecay() || linear.getLogDecay() ? "gated " : "";
+    row->mask += linear.getBeta() ? "delta rule" : "linear";
+    if (linear.getWrites())
+      row->mask += ", writes by data";
+    row->share = shareOf(linear);
+  } else if (auto spans = dyn_cast<SpanAttentionOp>(op)) {
+    row = start(spans);
+    row->mask = llvm::formatv(
+        "window {0} + {1} spans", spans.getWindow(),
+        sizeText(cast<ShapedType>(spans.getBegins().getType()).getDimSize(3)));
+    row->share = shareOf(spans);
+  } else if (auto local = dyn_cast<LocalLinearAttentionOp>(op)) {
+    row = start(local);
+    row->mask = "causal, locally linear";
+    row->share.value = 1;
+    row->notes.push_back("costs more than a softmax: each row solves a system");
+  }
+  if (row)
+    if (std::string saved = row->share.note(); !saved.empty())
+      row->notes.push_back(saved);
+  return row;
+}
+
+/// "0.4 % of dense attention", or a number of operations where there is none.
+static std::string costText(const Choice &selection, double dense) {
+  std::string text = dense > 0
+                         ? llvm::formatv("{0:F2} % of dense attention",
+                                         100 * selection.operations / dense)
+                         : llvm::formatv("{0:F2} million operations",
+                                         selection.operations / 1e6);
+  if (selection.isNominal)
     text += llvm::formatv(" at {0}", nominalLength);
-  return isByData ? "at most " + text : text;
-}
-
-static Row describe(AttentionOp op, size_t number) {
-  std::string type = llvm::formatv(
-      "{0}", cast<ShapedType>(op.getQuery().getType()).getElementType());
-  auto [origin, note] = originOf(op);
-  return {op.getLoc(),
-          {std::to_string(number), origin, headsText(op), sizesText(op), type,
-           maskText(op), densityText(op)},
-          note};
-}
-
-/// A recurrence: its rule in place of a mask, and the share of all scores that
-/// exist, those of a token with its chunk.
-static Row describe(LinearAttentionOp op, size_t number) {
-  auto query = cast<ShapedType>(op.getQuery().getType());
-  auto [origin, note] = originOf(op);
-  std::string rule = op.getDecay() || op.getLogDecay() ? "gated " : "";
-  rule += op.getBeta() ? "delta rule" : "linear";
-  if (op.getWrites())
-    rule += ", writes by data";
-  int64_t length = query.getDimSize(2);
-  bool isExact = !ShapedType::isDynamic(length);
-  if (!isExact)
-    length = nominalLength;
-  double share = length ? 100.0 * op.getChunkSize() / length : 100.0;
-  std::string density = llvm::formatv("{0:F1} %", std::min(share, 100.0));
-  if (!isExact)
-    density += llvm::formatv(" at {0}", nominalLength);
-  return {op.getLoc(),
-          {std::to_string(number), origin, headsText(op), sizesText(op),
-           llvm::formatv("{0}", query.getElementType()), rule, density},
-          note};
+  return text;
 }
 
 /// Whether the body of `op` holds an `OpTy`, or `op` is the named form.
@@ -295,9 +297,100 @@ static std::string pathText(Location loc, bool isTiled,
   return path;
 }
 
+namespace {
+/// What the report says, before it has a form.
+struct Report {
+  std::vector<Row> rows;
+  std::vector<Choice> selections;
+  std::vector<std::string> selectionOrigins;
+  double dense = 0; ///< operations of all attentions, were they dense
+  std::vector<std::pair<std::string, std::string>> softmaxes; ///< and why
+
+  std::string asText() const;
+  std::string asJson() const;
+};
+} // namespace
+
+std::string Report::asText() const {
+  std::string report;
+  llvm::raw_string_ostream os(report);
+  Table table({"#", "origin", "heads", "batch x queries x keys x width", "type",
+               "mask", "density", "path"});
+  for (auto [number, row] : llvm::enumerate(rows))
+    table.add({std::to_string(number), row.origin, row.heads, row.sizes,
+               row.type, row.mask, row.share.text(), row.path},
+              row.notes);
+  if (!rows.empty()) {
+    table.print(os);
+    os << "\n";
+  }
+  Table choices({"selection", "origin", "chooses", "cost"});
+  for (auto [selection, origin] : llvm::zip(selections, selectionOrigins))
+    choices.add(
+        {selection.name, origin, selection.chooses, costText(selection, dense)},
+        {});
+  if (!selections.empty()) {
+    choices.print(os);
+    os << "\n";
+  }
+  for (const auto &[place, why] : softmaxes)
+    os << "softmax '" << place << "' stays" << (why.empty() ? "" : ": ") << why
+       << "\n";
+  os << rows.size() << (rows.size() == 1 ? " attention" : " attentions")
+     << " recognised, " << softmaxes.size()
+     << (softmaxes.size() == 1 ? " softmax" : " softmaxes") << " left\n";
+  return report;
+}
+
+/// The share of the work that is saved: at least so much, if a bound.
+static llvm::json::Value savedJson(const Share &share) {
+  return share.value ? llvm::json::Value(1 - *share.value)
+                     : llvm::json::Value(nullptr);
+}
+
+std::string Report::asJson() const {
+  llvm::json::Array attentions, choices, left;
+  for (const Row &row : rows)
+    attentions.push_back(llvm::json::Object{
+        {"operation", row.kind},
+        {"origin", row.origin},
+        {"heads", row.heads},
+        {"sizes", row.sizes},
+        {"type", row.type},
+        {"mask", row.mask},
+        {"density", row.share.text()},
+        {"saved", savedJson(row.share)},
+        {"saved_is_bound", row.share.isBound},
+        {"saves_by", row.share.reason},
+        {"nominal_length", row.share.isNominal
+                               ? llvm::json::Value(nominalLength)
+                               : llvm::json::Value(nullptr)},
+        {"path", row.path},
+        {"notes", llvm::json::Array(row.notes)}});
+  for (auto [selection, origin] : llvm::zip(selections, selectionOrigins))
+    choices.push_back(llvm::json::Object{
+        {"operation", selection.name},
+        {"origin", origin},
+        {"chooses", selection.chooses},
+        {"operations", selection.operations},
+        {"of_dense", dense > 0 ? llvm::json::Value(selection.operations / dense)
+                               : llvm::json::Value(nullptr)},
+        {"nominal_length", selection.isNominal
+                               ? llvm::json::Value(nominalLength)
+                               : llvm::json::Value(nullptr)}});
+  for (const auto &[place, why] : softmaxes)
+    left.push_back(llvm::json::Object{{"origin", place}, {"reason", why}});
+  return llvm::formatv("{0:2}\n", llvm::json::Value(llvm::json::Object{
+                                      {"attentions", std::move(attentions)},
+                                      {"selections", std::move(choices)},
+                                      {"softmaxes_left", std::move(left)}}))
+      .str();
+}
+
 FailureOr<std::string> mlir::attn::explainModule(ModuleOp module,
                                                  ExplainStage raise,
-                                                 ExplainStage lower) {
+                                                 ExplainStage lower,
+                                                 ReportForm form) {
   MLIRContext *context = module.getContext();
   std::vector<RecordedRemark> raiseRemarks, remarks;
   remark::RemarkCategories categories;
@@ -311,15 +404,21 @@ FailureOr<std::string> mlir::attn::explainModule(ModuleOp module,
     return failure();
   raiseRemarks.swap(remarks);
 
-  SmallVector<Row> rows;
-  SmallVector<Location> softmaxes;
+  Report report;
   module.walk([&](Operation *op) {
-    if (auto attention = dyn_cast<AttentionOp>(op))
-      rows.push_back(describe(attention, rows.size()));
-    else if (auto linear = dyn_cast<LinearAttentionOp>(op))
-      rows.push_back(describe(linear, rows.size()));
-    else if (isSoftmax(op))
-      softmaxes.push_back(op->getLoc());
+    if (auto row = describe(op)) {
+      report.rows.push_back(*row);
+      report.dense += denseOperations(op);
+    } else if (auto selection = describeChoice(op)) {
+      report.selections.push_back(*selection);
+      report.selectionOrigins.push_back(originOf(op).first);
+    } else if (isSoftmax(op)) {
+      std::string why;
+      for (const RecordedRemark &remark : raiseRemarks)
+        if (remark.loc == op->getLoc() && remark.isMissed())
+          why += (why.empty() ? "" : ": ") + remark.why();
+      report.softmaxes.push_back({placeText(op->getLoc()), why});
+    }
   });
   if (failed(lower(module)))
     return failure();
@@ -328,32 +427,7 @@ FailureOr<std::string> mlir::attn::explainModule(ModuleOp module,
   module.walk([&](scf::ForallOp op) { tiled.insert(op.getLoc()); });
   // The streamer must not outlive the list that it writes to.
   context->setRemarkEngine(nullptr);
-
-  Table table({"#", "origin", "heads", "batch x queries x keys x width", "type",
-               "mask", "density", "path"});
-  for (Row &row : rows) {
-    SmallVector<std::string> notes;
-    if (!row.note.empty())
-      notes.push_back(row.note);
-    row.cells.push_back(
-        pathText(row.loc, tiled.contains(row.loc), remarks, notes));
-    table.add(row.cells, notes);
-  }
-  std::string report;
-  llvm::raw_string_ostream os(report);
-  if (!rows.empty()) {
-    table.print(os);
-    os << "\n";
-  }
-  for (Location loc : softmaxes) {
-    os << "softmax '" << placeText(loc) << "' stays";
-    for (const RecordedRemark &remark : raiseRemarks)
-      if (remark.loc == loc && remark.isMissed())
-        os << ": " << remark.why();
-    os << "\n";
-  }
-  os << rows.size() << (rows.size() == 1 ? " attention" : " attentions")
-     << " recognised, " << softmaxes.size()
-     << (softmaxes.size() == 1 ? " softmax" : " softmaxes") << " left\n";
-  return report;
+  for (Row &row : report.rows)
+    row.path = pathText(row.loc, tiled.contains(row.loc), remarks, row.notes);
+  return form == ReportForm::Json ? report.asJson() : report.asText();
 }

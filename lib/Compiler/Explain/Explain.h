@@ -11,15 +11,19 @@ namespace mlir::attn {
 /// A part of the compilation, run on a module in place.
 using ExplainStage = function_ref<LogicalResult(ModuleOp)>;
 
+enum class ReportForm { Text, Json };
+
 /// Describes each attention of `module`: origin, heads, sizes, mask, density,
-/// the path that it takes, and why not a better one. `raise` recognises
+/// the path that it takes, and why not a better one; and what the selections of
+/// the module choose and cost. `raise` recognises
 /// attentions; `lower` chooses their paths and leaves no attention. Both say
 /// what they did by remarks, which this function records: a `passed` remark at
 /// the place of an attention names its path, a `missed` one gives the reason
 /// for a worse path, or for a softmax that stays. Changes the module, and
 /// takes the context's remark engine, so the context is used up.
 FailureOr<std::string> explainModule(ModuleOp module, ExplainStage raise,
-                                     ExplainStage lower);
+                                     ExplainStage lower,
+                                     ReportForm form = ReportForm::Text);
 
 } // namespace mlir::attn
 

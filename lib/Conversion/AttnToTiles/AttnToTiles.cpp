@@ -169,6 +169,13 @@ struct ConvertAttnToTilesPass final
       for (auto [i, dim] : llvm::enumerate(transpose.getPermutation()))
         program.outputDims[dim] = i;
     SmallVector<Value> results = program.build();
+    if constexpr (std::is_same_v<Program, TileProgram>)
+      for (StringRef decision : program.getDecisions())
+        remark::analysis(
+            op.getLoc(),
+            remark::RemarkOpts::name("lists").category(getArgument()))
+            << remark::reason("{0}", decision)
+            << remark::suggest("--sparse always or never forces it");
     SmallVector<Value> wanted(op->getResults());
     if (transpose)
       wanted[0] = transpose->getResult(0);

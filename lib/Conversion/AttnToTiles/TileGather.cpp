@@ -9,12 +9,10 @@
 using namespace mlir;
 using namespace mlir::attn;
 
-/// Candidates of few keys are collected; a pair of bf16 would need its
-/// neighbour.
+/// Candidates of few keys are collected.
 bool TileProgram::gathers(const ListVisit &visit) {
   const KeyList &list = visit.list();
-  return list.single && list.granule < keyStep && keyStep % list.granule == 0 &&
-         !(pairs && packedKeys);
+  return list.single && list.granule < keyStep && keyStep % list.granule == 0;
 }
 
 /// The share of the keys around a list up to which its keys are better gathered
@@ -125,17 +123,19 @@ TileProgram::State TileProgram::visitGathered(const ListVisit &visit,
 Value TileProgram::gatherRows(const ListVisit &visit, const TensorView &source,
                               OpFoldResult head, int64_t firstFeature,
                               int64_t features, int64_t width) {
-  return generic(
-      {}, empty({c(width), c(features)}, compute), {{0, 1}}, 2, 0,
-      [&](ValueRange) -> Value {
-        KeyPlace place = placeOf(visit.tile.batch, keyOfColumn(c(0), index(0)));
-        OpFoldResult feature = math.add(index(1), c(firstFeature));
-        SmallVector<Value> at;
-        for (OpFoldResult x : source.permute<OpFoldResult>(
-                 {place.batch, head, place.row, feature}))
-          at.push_back(math.materialize(x));
-        return toCompute(tensor::ExtractOp::create(b, source.source, at));
-      });
+  bool asIs = pairs && packedKeys;
+  return generic({}, empty({c(width), c(features)}, asIs ? element : compute),
+                 {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
+                   KeyPlace place =
+                       placeOf(visit.tile.batch, keyOfColumn(c(0), index(0)));
+                   OpFoldResult feature = math.add(index(1), c(firstFeature));
+                   SmallVector<Value> at;
+                   for (OpFoldResult x : source.permute<OpFoldResult>(
+                            {place.batch, head, place.row, feature}))
+                     at.push_back(math.materialize(x));
+                   Value x = tensor::ExtractOp::create(b, source.source, at);
+                   return asIs ? x : toCompute(x);
+                 });
 }
 
 /// The tile's keys and values take the places of the whole tensors while the
@@ -148,6 +148,7 @@ TileProgram::State TileProgram::visitGatheredTile(const ListVisit &visit,
   gathered = {keys, first, total};
   TensorView allKeys = key, allValues = value;
   Value allPacked = packedKeys, allPanels = packedPanels;
+  Value allPairs = packedValues;
   auto expanded = [&](Value tile, int64_t rank) {
     SmallVector<OpFoldResult> shape = {c(1), c(1)};
     SmallVector<int64_t> sizes = {1, 1};
@@ -160,7 +161,10 @@ TileProgram::State TileProgram::visitGatheredTile(const ListVisit &visit,
         groups.push_back({dim + 2});
     }
     return tensor::ExpandShapeOp::create(
-        b, RankedTensorType::get(sizes, compute), tile, groups, shape);
+        b,
+        RankedTensorType::get(
+            sizes, cast<RankedTensorType>(tile.getType()).getElementType()),
+        tile, groups, shape);
   };
   auto intoPanels = [&](Value panels, int64_t panel, Value part) {
     auto type = cast<RankedTensorType>(part.getType());
@@ -174,18 +178,48 @@ TileProgram::State TileProgram::visitGatheredTile(const ListVisit &visit,
   };
   Value keyRows = gatherRows(visit, key, visit.tile.keyHead, 0, headDim, width);
   if (packedKeys) {
+    // The layouts of all packed keys and values.
     int64_t lanes = options.panel, panels = width / lanes;
-    Value packed = empty({c(panels), c(headDim), c(lanes)}, compute);
+    OpFoldResult depth = c(pairs ? headDim / 2 : headDim);
+    OpFoldResult columns = c(pairs ? 2 * lanes : lanes);
+    Value packed =
+        empty({c(panels), depth, columns}, pairs ? element : compute);
     for (int64_t panel = 0; panel < panels; ++panel) {
-      Value part = slice(packed, {c(panel), c(0), c(0)},
-                         {c(1), c(headDim), c(lanes)}, {1, 2});
+      Value part =
+          slice(packed, {c(panel), c(0), c(0)}, {c(1), depth, columns}, {1, 2});
       part = generic({}, part, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
-        Value row = math.materialize(math.add(index(1), c(panel * lanes)));
-        return tensor::ExtractOp::create(b, keyRows, ValueRange{row, index(0)});
+        OpFoldResult feature = index(0), row = index(1);
+        if (pairs) {
+          feature = math.add(math.mul(feature, c(2)), math.mod(row, 2));
+          row = math.floorDiv(row, 2);
+        }
+        row = math.add(row, c(panel * lanes));
+        return tensor::ExtractOp::create(
+            b, keyRows,
+            ValueRange{math.materialize(row), math.materialize(feature)});
       });
       packed = intoPanels(packed, panel, part);
     }
     packedKeys = expanded(packed, 3);
+  }
+  if (packedValues) {
+    Value valueRows =
+        gatherRows(visit, value, visit.tile.valueHead, 0, valueDim, width);
+    Value flat = empty({c(width / 2), c(2 * valueDim)}, element);
+    flat = generic({}, flat, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
+      OpFoldResult lane = index(1);
+      OpFoldResult row = math.add(math.mul(index(0), c(2)), math.mod(lane, 2));
+      OpFoldResult feature = math.floorDiv(lane, 2);
+      return tensor::ExtractOp::create(
+          b, valueRows,
+          ValueRange{math.materialize(row), math.materialize(feature)});
+    });
+    SmallVector<ReassociationIndices> groups = {{0, 1, 2}, {3, 4}};
+    packedValues = tensor::ExpandShapeOp::create(
+        b, RankedTensorType::get({1, 1, width / 2, valueDim, 2}, element), flat,
+        groups,
+        SmallVector<OpFoldResult>{c(1), c(1), c(width / 2), c(valueDim), c(2)});
+  } else if (packedPanels) {
     int64_t valuePanels = valueDim / valuePanel;
     Value values = empty({c(valuePanels), c(width), c(valuePanel)}, compute);
     for (int64_t panel = 0; panel < valuePanels; ++panel)
@@ -214,6 +248,7 @@ TileProgram::State TileProgram::visitGatheredTile(const ListVisit &visit,
                            /*partial=*/true, state, keep);
   key = allKeys;
   value = allValues;
+  packedValues = allPairs;
   packedKeys = allPacked;
   packedPanels = allPanels;
   gathered.reset();

@@ -7,6 +7,7 @@
 #include "TileBuilder.h"
 #include "attn/Conversion/Passes.h"
 #include "attn/Dialect/Attn/IR/AttnDialect.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace mlir::attn {
 
@@ -22,6 +23,15 @@ public:
 
   /// The layout of the output that users want; set before `build`.
   SmallVector<int64_t, 4> outputDims = {0, 1, 2, 3};
+
+  /// How lists of keys are visited and what that is expected to cost, after
+  /// `build`.
+  llvm::SmallSetVector<StringRef, 2> getDecisions() const {
+    llvm::SmallSetVector<StringRef, 2> unique;
+    for (const std::string &text : decisions)
+      unique.insert(text);
+    return unique;
+  }
 
 private:
   /// The state of the online softmax of a tile of rows.
@@ -190,6 +200,7 @@ private:
   };
   bool gathers(const ListVisit &visit);
   double mostGathered(const ListVisit &visit);
+  void noteDecision(const ListVisit &visit);
   State visitGathered(const ListVisit &visit, State state);
   State visitGatheredTile(const ListVisit &visit, Value keys,
                           OpFoldResult first, OpFoldResult total, int64_t width,
@@ -242,6 +253,7 @@ private:
 
   AttentionOp op;
   const ConvertAttnToTilesPassOptions &options;
+  std::vector<std::string> decisions;
   TensorView query, key, value;
   OpFoldResult batches, heads, keyHeads, valueHeads, group, queryLen, kvLen;
   int64_t pageSize;         ///< 0 without pages

@@ -1,6 +1,8 @@
 //===- TileVisits.cpp - Which keys a tile of queries meets ----------------===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Cost.h"
 #include "TileProgram.h"
+#include "llvm/Support/FormatVariadic.h"
 #include <numeric>
 
 using namespace mlir;
@@ -150,9 +152,47 @@ OpFoldResult TileProgram::keepInList(const ListVisit &visit,
   return kept;
 }
 
+void TileProgram::noteDecision(const ListVisit &visit) {
+  const KeyList &list = visit.list();
+  ListVisitKind kind = {list.granule, gathers(visit), visit.tile.groupRows};
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << (kind.decodes ? "few rows, lists of " : "lists of ");
+  if (list.granule == 1)
+    os << "single keys";
+  else
+    os << list.granule << " keys";
+  // What is listed costs so much for each key around the list.
+  double sparse = costOfListed(kind), dense = costOfTested(kind);
+  auto keys = constantOf(kvLen);
+  bool isBound = keys && *keys > 0 && list.capacity >= 0;
+  double share = 1;
+  if (isBound)
+    share = std::min(1.0, static_cast<double>(list.capacity) *
+                              static_cast<double>(list.granule) /
+                              static_cast<double>(*keys));
+  double most = kind.gathers ? mostGathered(visit) : 1;
+  if (options.sparse == SparsePath::Never)
+    os << ": not followed, all keys around are tested";
+  else if (most >= 1)
+    os << (kind.gathers ? ": gathered" : ": followed");
+  else
+    os << llvm::formatv(
+        ": gathered up to {0:F0} % of the keys around, then all "
+        "of these are tested",
+        most * 100);
+  if (isBound)
+    os << llvm::formatv("; cost at most {0:F2}", share * sparse);
+  else
+    os << llvm::formatv("; cost {0:F2} of what is listed", sparse);
+  os << llvm::formatv(", with tests {0:F2}, of all keys untested", dense);
+  decisions.push_back(text);
+}
+
 /// Visits the candidates of a list that are present, in chunks that are one
 /// tile each.
 TileProgram::State TileProgram::visitList(const ListVisit &visit, State state) {
+  noteDecision(visit);
   if (options.sparse == SparsePath::Never)
     return visitAround(visit, state);
   if (gathers(visit))

@@ -64,7 +64,7 @@ void mlir::attn::buildX86BufferPipeline(OpPassManager &pm,
   bufferize.allowReturnAllocsFromLoops = true;
   bufferize.bufferAlignment = 0; // the runtime aligns every block to 64
   pm.addPass(bufferization::createOneShotBufferizePass(bufferize));
-  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createTileCanonicalizerPass());
   AttnLowerRowsPassOptions rows;
   rows.lanes = options.vectorBytes / 4;
   pm.nest<func::FuncOp>().addPass(createAttnLowerRowsPass(rows));

@@ -20,6 +20,12 @@ static int64_t lanesOf(const TileTarget &target) {
   return target.avx512 ? 16 : 8;
 }
 
+std::unique_ptr<Pass> mlir::attn::createTileCanonicalizerPass() {
+  return createCanonicalizerPass(
+      GreedyRewriteConfig(),
+      {"(anonymous namespace)::ForallOpSingleOrZeroIterationDimsFolder"});
+}
+
 void mlir::attn::buildAttnToTilesPipeline(OpPassManager &module,
                                           const TileTarget &target) {
   ConvertAttnToTilesPassOptions options;
@@ -33,7 +39,7 @@ void mlir::attn::buildAttnToTilesPipeline(OpPassManager &module,
   AttnLowerSelectionPassOptions selection;
   selection.queryTile = options.queryTile;
   function.addPass(createAttnLowerSelectionPass(selection));
-  function.addPass(createCanonicalizerPass());
+  function.addPass(createTileCanonicalizerPass());
   function.addPass(createCSEPass());
 }
 
@@ -42,7 +48,7 @@ void mlir::attn::buildTileLoweringPipeline(OpPassManager &module,
   OpPassManager &function = module.nest<func::FuncOp>();
   // Slices that are stored where they were computed copy to themselves.
   function.addPass(createCSEPass());
-  function.addPass(createCanonicalizerPass());
+  function.addPass(createTileCanonicalizerPass());
   AttnLowerTileContractionsPassOptions contractions;
   contractions.lanes = lanesOf(target);
   contractions.rowBlock = rowBlockOf(target);

@@ -7,6 +7,8 @@ NumPy, and a pytest file that compares both.
 
 import functools
 import importlib.util
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,23 @@ def run_all(path, entry=None, **inputs):
 def explain(path, entry=None):
     """The report of `attn explain`."""
     return attn.explain(Path(path), entry=entry)
+
+
+def report(path, entry=None):
+    """The report of `attn explain --json`, parsed."""
+    return json.loads(attn.explain(Path(path), entry=entry, report="json"))
+
+
+def entries(path):
+    """Names of the functions of an .mlir file that can be compiled alone."""
+    return re.findall(r"^func\.func @(\w+)", Path(path).read_text(), re.MULTILINE)
+
+
+def tells_of_savings(report):
+    """Whether a report says that work is saved: a share, or by which data."""
+    shares = [a["saved"] for a in report["attentions"]]
+    by_data = [a["saves_by"] for a in report["attentions"] if a["saved"] is None]
+    return any(share and share > 0 for share in shares) or any(by_data) or bool(report["selections"])
 
 
 def tolerance(length, magnitude=1.0, dtype="f32", depth=1):

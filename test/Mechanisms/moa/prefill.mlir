@@ -14,7 +14,7 @@
 // CHECK: %[[HEAD:.*]] = arith.minsi %[[H]], %c3
 // CHECK: tensor.extract %{{.*}}[%c0, %[[HEAD]]] : tensor<1x4xi64>
 // CHECK: scf.for
-// EXPLAIN: elastic<block = 16>]>{{ +}}by data
+// EXPLAIN: elastic<block = 16>]>{{ +}}at most 50.1 % at 1024
 
 func.func private @spans(%alpha: tensor<4xf64>, %beta: tensor<4xf64>, %planned: index)
     -> tensor<1x4xi64> {

@@ -11,7 +11,7 @@
 // CHECK: scf.forall (%{{.*}}, %[[HEAD:.*]], %{{.*}}) in
 // CHECK: arith.{{cmpi|divsi|floordivsi|select}} {{.*}}%[[HEAD]]
 // CHECK: scf.for
-// EXPLAIN: strided<stride = 4, block = 16, phase = 3, anchor = origin>{{.*}} 14.3 % at 1024
+// EXPLAIN: strided<stride = 4, block = 16, phase = 3, anchor = origin>{{.*}} 14.{{[0-9]}} % at 1024
 
 #local = #attn.window<left = 1, right = 0, block = 16>
 #s0 = #attn.all_of<[#attn.causal, #attn.any_of<[#local, #attn.strided<stride = 4, block = 16, phase = 0, anchor = origin>]>]>

@@ -18,7 +18,8 @@ using namespace mlir::attn;
 namespace {
 
 /// The report on `text`; `lower` emits a remark on each attention.
-std::string explain(const char *text, const char *refused = nullptr) {
+std::string explain(const char *text, const char *refused = nullptr,
+                    ReportForm form = ReportForm::Text) {
   MLIRContext context;
   context.loadDialect<AttnDialect, arith::ArithDialect, func::FuncDialect,
                       linalg::LinalgDialect, math::MathDialect, scf::SCFDialect,
@@ -50,7 +51,7 @@ std::string explain(const char *text, const char *refused = nullptr) {
     });
     return success();
   };
-  FailureOr<std::string> report = explainModule(*module, raise, lower);
+  FailureOr<std::string> report = explainModule(*module, raise, lower, form);
   return succeeded(report) ? *report : "failed";
 }
 
@@ -76,6 +77,7 @@ func.func @main(%q: tensor<1x8x128x64xf32>, %k: tensor<1x2x128x64xf32>,
             "1  Softmax_7         4      ? x ? x ? x 16                  f16   "
             "key lengths + bias [1,4,1,1]  by data  tiles\n"
             "     mask: padding\n"
+            "     saves work by data: key lengths\n"
             "\n"
             "2 attentions recognised, 0 softmaxes left\n");
 }
@@ -96,6 +98,60 @@ func.func @main(%x: tensor<?x4x?x16xf32>, %keep: tensor<1x1x1x?xi1>) {
             std::string::npos)
       << report;
   EXPECT_NE(report.find("at most 50.1 % at 1024"), std::string::npos) << report;
+}
+
+TEST(Explain, BoundsFromOperandsOfTheMask) {
+  const char *text = R"mlir(
+func.func @main(%x: tensor<1x4x1024x16xf32>, %l: tensor<1x1x16x2xi32>,
+                %c: tensor<1x1x16xi32>, %open: tensor<1x1x16x?xi32>) {
+  %0 = attn.attention %x, %x, %x mask(#attn.blocks<q_block = 64, kv_block = 64>,
+      %l, %c : tensor<1x1x16x2xi32>, tensor<1x1x16xi32>)
+    : tensor<1x4x1024x16xf32>, tensor<1x4x1024x16xf32>, tensor<1x4x1024x16xf32>
+    -> tensor<1x4x1024x16xf32>
+  %1 = attn.attention %x, %x, %x mask(#attn.blocks<q_block = 64, kv_block = 64>,
+      %open, %c : tensor<1x1x16x?xi32>, tensor<1x1x16xi32>)
+    : tensor<1x4x1024x16xf32>, tensor<1x4x1024x16xf32>, tensor<1x4x1024x16xf32>
+    -> tensor<1x4x1024x16xf32>
+  return
+})mlir";
+  std::string report = explain(text);
+  EXPECT_NE(report.find("at most 12.5 %  tiles\n     saves at least 87.5 % of "
+                        "the scores: keys that the mask's operands leave out"),
+            std::string::npos)
+      << report;
+  EXPECT_NE(report.find("by data         tiles\n     saves work by data: keys"),
+            std::string::npos)
+      << report;
+  std::string json = explain(text, nullptr, ReportForm::Json);
+  EXPECT_NE(json.find("\"saved\": 0.875"), std::string::npos) << json;
+  EXPECT_NE(json.find("\"saved\": null"), std::string::npos) << json;
+}
+
+TEST(Explain, SelectionsAndWhatTheyCost) {
+  std::string report = explain(R"mlir(
+func.func @main(%q: tensor<1x4x1024x16xf32>, %x: tensor<1x1024x64xf32>,
+                %w: tensor<3x64xf32>, %s: tensor<1x4x16x16xf32>) {
+  %g = attn.route_heads linear %x routed(%w : tensor<3x64xf32>) {top_k = 1}
+    : tensor<1x1024x64xf32> -> tensor<1x1024x4xf32>
+  %r, %n, %p = attn.list_rows %g : tensor<1x1024x4xf32>
+    -> tensor<1x4x1024xi32>, tensor<1x4xi32>, tensor<1x4x1024xf32>
+  %o = attn.attention %q, %q, %q
+    routing(%r, %n : tensor<1x4x1024xi32>, tensor<1x4xi32>)
+    : tensor<1x4x1024x16xf32>, tensor<1x4x1024x16xf32>, tensor<1x4x1024x16xf32>
+    -> tensor<1x4x1024x16xf32>
+  %l, %c = attn.top_k %s
+    : tensor<1x4x16x16xf32> -> tensor<1x4x16x8xi32>, tensor<1x4x16xi32>
+  return
+})mlir");
+  EXPECT_NE(report.find("at most 50.0 %  tiles\n     saves at least 50.0 % of "
+                        "the scores: each row in 2 of 4 heads"),
+            std::string::npos)
+      << report;
+  EXPECT_NE(report.find("2 of 4 heads for a row"), std::string::npos) << report;
+  // 1024 x 64 x 3 of 4 x 1024 x 1024 x 32 operations.
+  EXPECT_NE(report.find("0.15 % of dense attention"), std::string::npos)
+      << report;
+  EXPECT_NE(report.find("8 of 16, count"), std::string::npos) << report;
 }
 
 TEST(Explain, SaysWhyNotBetter) {

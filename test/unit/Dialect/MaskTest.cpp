@@ -480,4 +480,36 @@ TEST_F(MaskTest, SimplifyFollowsOperands) {
   }
 }
 
+/// Bounds of the keys of a row, from the mask and the types of its operands.
+TEST(Mask, MaxKeys) {
+  MLIRContext context;
+  context.loadDialect<AttnDialect>();
+  Type numbers = parseType("tensor<1x1x9x2xi32>", &context);
+  Type open = parseType("tensor<1x1x9x?xi32>", &context);
+  Type counts = parseType("tensor<1x1x9xi32>", &context);
+  auto most = [&](StringRef text, ArrayRef<Type> types, int64_t head = 0) {
+    auto mask =
+        dyn_cast_if_present<MaskAttrInterface>(parseAttribute(text, &context));
+    return mask ? mask.getMaxKeys({head, 2, /*query=*/50, /*kvLen=*/100, types})
+                : -1;
+  };
+  StringRef blocks = "#attn.blocks<q_block = 4, kv_block = 8>";
+  auto with = [&](StringRef before, StringRef after) {
+    return (before + blocks + after).str();
+  };
+  EXPECT_EQ(most("#attn.causal", {}), 51);
+  EXPECT_EQ(most(blocks, {numbers, counts}), 16);
+  EXPECT_EQ(most(blocks, {open, counts}), 100);
+  EXPECT_EQ(most(with("#attn.all_of<[#attn.causal, ", "]>"), {open, counts}),
+            51);
+  EXPECT_EQ(most(with("#attn.all_of<[#attn.causal, ", "]>"), {numbers, counts}),
+            16);
+  EXPECT_EQ(
+      most(with("#attn.any_of<[#attn.sink<4>, ", "]>"), {numbers, counts}), 20);
+  EXPECT_EQ(most(with("#attn.not<", ">"), {numbers, counts}), 100);
+  std::string mixed = with("#attn.per_head<[#attn.sink<4>, ", "], [1, 0]>");
+  EXPECT_EQ(most(mixed, {numbers, counts}, 0), 16);
+  EXPECT_EQ(most(mixed, {numbers, counts}, 1), 4);
+}
+
 } // namespace

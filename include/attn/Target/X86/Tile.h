@@ -16,6 +16,10 @@ struct TileTarget {
   SparsePath sparse = SparsePath::Auto; ///< of lists of keys
 };
 
+/// A canonicalizer that leaves parallel loops of one iteration as they are: a
+/// tile program of a single tile is one too.
+std::unique_ptr<Pass> createTileCanonicalizerPass();
+
 /// Attention on tensors to tile programs; what is declined stays.
 /// Pre:  module; run after all rewrites of linalg on tensors.
 /// Post: bufferize at once: passes that hoist or merge tensor operations would
