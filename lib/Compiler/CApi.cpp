@@ -222,9 +222,9 @@ int attn_explain(const char *input, const attn_compile_options *given,
   Stage last = target->chip.empty() ? Stage::Tiles
                : hasPtxas()         ? Stage::Cubin
                                     : Stage::PTX;
-  FailureOr<std::string> report = explainModule(
-      driver.getModule(), lowerTo(Stage::Raised), lowerTo(last),
-      form == "json" ? ReportForm::Json : ReportForm::Text);
+  FailureOr<std::string> report =
+      explainModule(driver.getModule(), lowerTo(Stage::Raised), lowerTo(last),
+                    form == "json" ? ReportForm::Json : ReportForm::Text);
   if (succeeded(report) && form == "text" && !driver.getKernels().empty())
     *report += kernelTable(driver.getKernels());
   if (succeeded(report))
