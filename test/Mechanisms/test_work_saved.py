@@ -14,7 +14,7 @@ FOLDERS = sorted(path.parent.name for path in ROOT.glob("*/oracle.py"))
 # What these save is in the shapes: fewer or shared heads, or one row for a head.
 BY_SHAPE = {
     "cca": ("heads", "4/2"),
-    "dha": ("heads", "2/1"),
+    "dha": ("heads", "6/2/3"),
     "sqa": ("heads", "4/2"),
     "low-rank-pooling": ("sizes", " x 1 x "),
 }
