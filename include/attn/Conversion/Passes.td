@@ -49,6 +49,12 @@ def ConvertAttnToTilesPass
     exist is looked up once: tiles before the first that does not need no test,
     tiles behind the last that does are not visited.
 
+    With `natural-layout`, for targets that hold tiles in registers, nothing is
+    packed and tiles keep the type of their elements. All tiles are whole: rows
+    past the end repeat the last one, keys past the end are zeros. A positive
+    scale waits until the maximum of a row is known, then scale and maximum are
+    one multiply-add.
+
     Past `kv_lengths` nothing is read. Any other pair of a visited tile that is
     not kept has the weight 0, and its value counts as long as it is finite.
     Once a tile of rows is done, one test of its result tells whether it met a
@@ -109,6 +115,8 @@ def ConvertAttnToTilesPass
            "at most this many rows of a group count as decoding">,
     Option<"bf16Pairs", "bf16-pairs", "bool", "false",
            "pack bf16 in pairs along the reduction, for dot products of pairs">,
+    Option<"naturalLayout", "natural-layout", "bool", "false",
+           "tiles are whole and read where they lie; nothing is packed">,
     Option<"sparse", "sparse", "::mlir::attn::SparsePath",
            "::mlir::attn::SparsePath::Auto",
            "whether lists of keys are followed",

@@ -136,6 +136,7 @@ struct ConvertAttnToTilesPass final
     options.decodeRows = decodeRows;
     options.bf16Pairs = bf16Pairs;
     options.sparse = sparse;
+    options.naturalLayout = naturalLayout;
     convertAll<AttentionOp, TileProgram>(options);
     convertAll<KeyImportanceOp, ImportanceProgram>(options);
     convertAll<LinearAttentionOp, LinearProgram>(options);

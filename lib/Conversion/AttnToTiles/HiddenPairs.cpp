@@ -55,7 +55,8 @@ Value TileProgram::addKeptValues(const QueryTile &tile, Value query,
   Value weights = generic({scores, base}, scores, {{0, 1}, {0}, {0, 1}}, 2, 0,
                           [&](ValueRange x) -> Value {
                             return math::Exp2Op::create(
-                                b, arith::SubFOp::create(b, x[0], x[1]));
+                                b, arith::SubFOp::create(b, scaled(x[0]),
+                                                         scaled(x[1])));
                           });
   Value sum = addValues(tile, toValueType(weights, tile, keyStep),
                         loop.getRegionIterArg(0), firstKey, count, keyStep,

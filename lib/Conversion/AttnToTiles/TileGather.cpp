@@ -176,7 +176,9 @@ TileProgram::State TileProgram::visitGatheredTile(const ListVisit &visit,
                                          strides)
         .getResult();
   };
-  Value keyRows = gatherRows(visit, key, visit.tile.keyHead, 0, headDim, width);
+  Value keyRows;
+  if (!options.naturalLayout)
+    keyRows = gatherRows(visit, key, visit.tile.keyHead, 0, headDim, width);
   if (packedKeys) {
     // The layouts of all packed keys and values.
     int64_t lanes = options.panel, panels = width / lanes;
@@ -202,7 +204,9 @@ TileProgram::State TileProgram::visitGatheredTile(const ListVisit &visit,
     }
     packedKeys = expanded(packed, 3);
   }
-  if (packedValues) {
+  if (options.naturalLayout) {
+    // Each load reads the rows that it needs.
+  } else if (packedValues) {
     Value valueRows =
         gatherRows(visit, value, visit.tile.valueHead, 0, valueDim, width);
     Value flat = empty({c(width / 2), c(2 * valueDim)}, element);

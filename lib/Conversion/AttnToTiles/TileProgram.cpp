@@ -52,7 +52,8 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
   keyStep = options.keyStep;
   keyTile = options.keyTile;
   valuePanel = valueDim % options.panel ? valueDim : options.panel;
-  pairs = options.bf16Pairs && element.isBF16() && headDim % 2 == 0;
+  pairs = options.bf16Pairs && !options.naturalLayout && element.isBF16() &&
+          headDim % 2 == 0;
   onlyLse = op.getLse() && op.getOutput().use_empty();
   // Powers of two instead of e: log2(e) joins the scale, or follows what is
   // defined on the scores themselves.
@@ -64,6 +65,12 @@ TileProgram::TileProgram(OpBuilder &builder, AttentionOp op,
     scale *= log2e;
   queryScale = scale;
   scoreScale = 1;
+  if (options.naturalLayout) {
+    std::swap(queryScale, scoreScale);
+    // Only an order of scores that the scale keeps lets it wait.
+    if (scale > 0 && !op.getSoftcap() && !op.getBias() && !op.hasScore())
+      std::swap(scoreScale, rawScale);
+  }
   packStep = keyStep;
   if (MaskAttrInterface whole = op.getMaskAttr()) {
     maskOperands = op.getMaskOperands();
@@ -231,8 +238,9 @@ Value TileProgram::packKeys() {
 }
 
 Value TileProgram::loadQuery(const QueryTile &tile) {
+  bool asItIs = options.naturalLayout || (pairs && packedKeys);
   Value destination =
-      empty({tile.rows, c(headDim)}, pairs && packedKeys ? element : compute);
+      empty({tile.rows, c(headDim)}, asItIs ? element : compute);
   return generic({}, destination, {{0, 1}}, 2, 0, [&](ValueRange) -> Value {
     Row row = rowOf(tile, index(0));
     SmallVector<Value> at;
@@ -240,7 +248,7 @@ Value TileProgram::loadQuery(const QueryTile &tile) {
          query.permute<OpFoldResult>({tile.batch, row.head, row.row, index(1)}))
       at.push_back(math.materialize(x));
     Value x = tensor::ExtractOp::create(b, query.source, at);
-    if (pairs && packedKeys)
+    if (asItIs)
       return x;
     return arith::MulFOp::create(b, toCompute(x), number(queryScale));
   });
@@ -276,7 +284,7 @@ TileProgram::State TileProgram::initialState(const QueryTile &tile) {
 bool TileProgram::fitsOneTile() {
   // With a mask or lengths, steps that nobody sees are left out instead.
   auto keys = constantOf(kvLen);
-  return keys && *keys > 0 && *keys <= 2 * options.keyTile &&
+  return !options.naturalLayout && keys && *keys > 0 && *keys <= 2 * options.keyTile &&
          *keys % options.keyTile != 0 && !op.getMask() && !op.getKvLengths() &&
          !op.getPageTable();
 }
@@ -299,12 +307,24 @@ Value TileProgram::products(const QueryTile &tile, Value query,
                             int64_t keys) {
   if (packedKeys)
     return productsFromPanels(tile, query, step, keys);
+  if (options.naturalLayout) {
+    Value tileKeys =
+        loadNatural(tile, key, tile.keyHead, math.mul(step, c(keyStep)), keys,
+                    headDim);
+    return generic({query, tileKeys},
+                   fill(empty({tile.rows, c(keys)}, compute), 0),
+                   {{0, 2}, {1, 2}, {0, 1}}, 3, 1, [&](ValueRange x) -> Value {
+                     Value product = arith::MulFOp::create(b, toCompute(x[0]),
+                                                           toCompute(x[1]));
+                     return arith::AddFOp::create(b, x[2], product);
+                   });
+  }
   return productsFromRows(tile, query, math.mul(step, c(keyStep)), count, keys);
 }
 
 Value TileProgram::toValueType(Value weights, const QueryTile &tile,
                                int64_t keys) {
-  if (!packedValues)
+  if (!packedValues && (!options.naturalLayout || element == compute))
     return weights;
   return generic(weights, empty({tile.rows, c(keys)}, element),
                  {{0, 1}, {0, 1}}, 2, 0, [&](ValueRange x) -> Value {
@@ -329,12 +349,17 @@ TileProgram::State TileProgram::visitTile(const QueryTile &tile, Value query,
                           -std::numeric_limits<double>::infinity());
   rowMaximum = generic(scores, rowMaximum, {{0, 1}, {0}}, 2, 1, larger);
   Value base = finiteBase(state.maximum, rowMaximum, tile.rows);
+  // With a scale that waits, of `base` times it: one multiply-add.
   auto power = [&](ValueRange x) -> Value {
-    return math::Exp2Op::create(b, arith::SubFOp::create(b, x[0], x[1]));
+    return math::Exp2Op::create(
+        b, arith::SubFOp::create(b, scaled(x[0]), x[1]));
   };
   auto times = [&](ValueRange x) -> Value {
     return arith::MulFOp::create(b, x[1], x[0]);
   };
+  if (rawScale != 1)
+    base = generic(base, empty({tile.rows}, compute), {{0}, {0}}, 1, 0,
+                   [&](ValueRange x) { return scaled(x[0]); });
   Value shrink = generic({state.maximum, base}, empty({tile.rows}, compute),
                          {{0}, {0}, {0}}, 1, 0, power);
   // In place, now that the old maximum is no longer needed.
@@ -412,7 +437,7 @@ void TileProgram::storeRows(scf::ForallOp forall, const State &state,
   lse = generic({front(state.maximum, {rows}), sum}, lse, {{0}, {0}, {0}}, 1, 0,
                 [&](ValueRange x) -> Value {
                   Value base = arith::MulFOp::create(
-                      b, x[0], number(llvm::numbers::ln2));
+                      b, x[0], number(llvm::numbers::ln2 * rawScale));
                   Value log = math::LogOp::create(b, x[1]);
                   return orElse(arith::AddFOp::create(b, base, log),
                                 -std::numeric_limits<double>::infinity());
@@ -431,13 +456,15 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
   if (fitsOneTile())
     packStep = keyStep = keyTile =
         llvm::alignTo(*constantOf(kvLen), options.keyStep);
-  packedKeys = packKeys();
-  if (onlyLse)
-    ;
-  else if (pairs)
-    packedValues = packValues();
-  else
-    packedPanels = packValuePanels();
+  if (!options.naturalLayout) {
+    packedKeys = packKeys();
+    if (onlyLse)
+      ;
+    else if (pairs)
+      packedValues = packValues();
+    else
+      packedPanels = packValuePanels();
+  }
   OpFoldResult tiles = math.ceilDiv(entries, tileRows);
   bool even = constantOf(math.mod(entries, tileRows)) == 0;
   auto loop =
@@ -453,7 +480,8 @@ SmallVector<Value> TileProgram::buildPrefill(ValueRange destinations) {
         OpFoldResult valid = even ? c(tileRows) : math.min(c(tileRows), left);
         // Whole row blocks; those past the end repeat the last row.
         tile.rows = c(tileRows);
-        if (!even && constantOf(entries).value_or(tileRows) >= tileRows)
+        if (!even && !options.naturalLayout &&
+            constantOf(entries).value_or(tileRows) >= tileRows)
           tile.rows = math.min(c(tileRows),
                                math.mul(math.ceilDiv(left, options.rowBlock),
                                         c(options.rowBlock)));

@@ -78,6 +78,9 @@ private:
   State addSinks(const QueryTile &tile, State state);
   State visitTile(const QueryTile &tile, Value query, OpFoldResult step,
                   int64_t keys, bool partial, State state, KeepFn keep = {});
+  Value loadNatural(const QueryTile &tile, const TensorView &source,
+                    OpFoldResult head, OpFoldResult firstKey, int64_t keys,
+                    int64_t width);
   Value productsFromPanels(const QueryTile &tile, Value query,
                            OpFoldResult step, int64_t keys);
   Value productsFromRows(const QueryTile &tile, Value query,
@@ -107,6 +110,10 @@ private:
                  OpFoldResult count, int64_t keys);
   Value toValueType(Value weights, const QueryTile &tile, int64_t keys);
   Row rowOf(const QueryTile &tile, Value i);
+  /// A score or maximum as the exponent takes it.
+  Value scaled(Value x) {
+    return rawScale == 1 ? x : arith::MulFOp::create(b, x, number(rawScale));
+  }
 
   // Where keys and values lie (KeyPlaces.cpp).
   /// The head of keys or values that a query head reads.
@@ -266,6 +273,7 @@ private:
   bool onlyLse;           ///< nobody reads the output: no work on values
   double queryScale;      ///< folded into the query tile
   double scoreScale;      ///< applied to the products
+  double rawScale = 1;    ///< applied to scores and maxima in the exponent
   MaskAttrInterface mask; ///< prepared; null without one
   SmallVector<Value> maskOperands;
   Value packedKeys, packedValues, packedPanels;
