@@ -9,6 +9,7 @@
 #include "attn/Dialect/Runtime/IR/RuntimeDialect.h"
 #include "attn/Target/NVIDIA/HostPasses.h"
 #include "attn/Target/NVIDIA/NVPasses.h"
+#include "attn/Target/NVIDIA/Passes.h"
 #include "attn/Target/X86/Passes.h"
 #include "attn/Target/X86/Tile.h"
 
@@ -27,4 +28,6 @@ void mlir::attn::registerAllPasses() {
   registerAttnConversionPasses();
   registerAttnTilePasses();
   registerTilePipelines();
+  registerAttnNVIDIAPasses();
+  registerNVIDIAPipelines();
 }

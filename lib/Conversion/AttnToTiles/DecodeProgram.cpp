@@ -226,8 +226,8 @@ TileProgram::State TileProgram::merged(State a, State part, OpFoldResult rows) {
     return generic({own, base}, empty({rows}, compute), {{0}, {0}, {0}}, 1, 0,
                    [&](ValueRange x) -> Value {
                      return math::Exp2Op::create(
-                         b, arith::SubFOp::create(b, scaled(x[0]),
-                                                  scaled(x[1])));
+                         b,
+                         arith::SubFOp::create(b, scaled(x[0]), scaled(x[1])));
                    });
   };
   Value shrink = shrinkOf(a.maximum), partShrink = shrinkOf(part.maximum);

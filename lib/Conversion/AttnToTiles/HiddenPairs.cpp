@@ -52,12 +52,12 @@ Value TileProgram::addKeptValues(const QueryTile &tile, Value query,
   OpFoldResult count = keysInTile(tile, firstKey, keyStep, /*partial=*/true);
   Value scores = products(tile, query, step, count, keyStep);
   scores = modifyScores(tile, scores, firstKey, /*partial=*/true, keep);
-  Value weights = generic({scores, base}, scores, {{0, 1}, {0}, {0, 1}}, 2, 0,
-                          [&](ValueRange x) -> Value {
-                            return math::Exp2Op::create(
-                                b, arith::SubFOp::create(b, scaled(x[0]),
-                                                         scaled(x[1])));
-                          });
+  Value weights =
+      generic({scores, base}, scores, {{0, 1}, {0}, {0, 1}}, 2, 0,
+              [&](ValueRange x) -> Value {
+                return math::Exp2Op::create(
+                    b, arith::SubFOp::create(b, scaled(x[0]), scaled(x[1])));
+              });
   Value sum = addValues(tile, toValueType(weights, tile, keyStep),
                         loop.getRegionIterArg(0), firstKey, count, keyStep,
                         /*skipZeros=*/true);

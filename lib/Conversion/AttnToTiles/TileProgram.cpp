@@ -284,9 +284,9 @@ TileProgram::State TileProgram::initialState(const QueryTile &tile) {
 bool TileProgram::fitsOneTile() {
   // With a mask or lengths, steps that nobody sees are left out instead.
   auto keys = constantOf(kvLen);
-  return !options.naturalLayout && keys && *keys > 0 && *keys <= 2 * options.keyTile &&
-         *keys % options.keyTile != 0 && !op.getMask() && !op.getKvLengths() &&
-         !op.getPageTable();
+  return !options.naturalLayout && keys && *keys > 0 &&
+         *keys <= 2 * options.keyTile && *keys % options.keyTile != 0 &&
+         !op.getMask() && !op.getKvLengths() && !op.getPageTable();
 }
 
 bool TileProgram::mayEndInside() {
@@ -308,9 +308,8 @@ Value TileProgram::products(const QueryTile &tile, Value query,
   if (packedKeys)
     return productsFromPanels(tile, query, step, keys);
   if (options.naturalLayout) {
-    Value tileKeys =
-        loadNatural(tile, key, tile.keyHead, math.mul(step, c(keyStep)), keys,
-                    headDim);
+    Value tileKeys = loadNatural(tile, key, tile.keyHead,
+                                 math.mul(step, c(keyStep)), keys, headDim);
     return generic({query, tileKeys},
                    fill(empty({tile.rows, c(keys)}, compute), 0),
                    {{0, 2}, {1, 2}, {0, 1}}, 3, 1, [&](ValueRange x) -> Value {
@@ -351,8 +350,8 @@ TileProgram::State TileProgram::visitTile(const QueryTile &tile, Value query,
   Value base = finiteBase(state.maximum, rowMaximum, tile.rows);
   // With a scale that waits, of `base` times it: one multiply-add.
   auto power = [&](ValueRange x) -> Value {
-    return math::Exp2Op::create(
-        b, arith::SubFOp::create(b, scaled(x[0]), x[1]));
+    return math::Exp2Op::create(b,
+                                arith::SubFOp::create(b, scaled(x[0]), x[1]));
   };
   auto times = [&](ValueRange x) -> Value {
     return arith::MulFOp::create(b, x[1], x[0]);

@@ -82,27 +82,27 @@ Value TileProgram::productsFromRows(const QueryTile &tile, Value query,
 Value TileProgram::loadNatural(const QueryTile &tile, const TensorView &source,
                                OpFoldResult head, OpFoldResult firstKey,
                                int64_t keys, int64_t width) {
-  return generic(
-      {}, empty({c(keys), c(width)}, element), {{0, 1}}, 2, 0,
-      [&](ValueRange) -> Value {
-        OpFoldResult row = keyOfColumn(firstKey, index(0));
-        OpFoldResult inside = row;
-        bool tail = !gathered && mayEndInside();
-        if (tail)
-          inside = math.min(row, math.sub(kvLen, c(1)));
-        KeyPlace place = placeOf(tile.batch, inside);
-        SmallVector<Value> at;
-        for (OpFoldResult x : source.permute<OpFoldResult>(
-                 {place.batch, head, place.row, index(1)}))
-          at.push_back(math.materialize(x));
-        Value x = tensor::ExtractOp::create(b, source.source, at);
-        if (!tail)
-          return x;
-        Value kept = math.materialize(
-            math.compare(arith::CmpIPredicate::slt, row, tile.keyEnd));
-        Value zero = arith::ConstantOp::create(b, b.getFloatAttr(element, 0));
-        return arith::SelectOp::create(b, kept, x, zero);
-      });
+  return generic({}, empty({c(keys), c(width)}, element), {{0, 1}}, 2, 0,
+                 [&](ValueRange) -> Value {
+                   OpFoldResult row = keyOfColumn(firstKey, index(0));
+                   OpFoldResult inside = row;
+                   bool tail = !gathered && mayEndInside();
+                   if (tail)
+                     inside = math.min(row, math.sub(kvLen, c(1)));
+                   KeyPlace place = placeOf(tile.batch, inside);
+                   SmallVector<Value> at;
+                   for (OpFoldResult x : source.permute<OpFoldResult>(
+                            {place.batch, head, place.row, index(1)}))
+                     at.push_back(math.materialize(x));
+                   Value x = tensor::ExtractOp::create(b, source.source, at);
+                   if (!tail)
+                     return x;
+                   Value kept = math.materialize(math.compare(
+                       arith::CmpIPredicate::slt, row, tile.keyEnd));
+                   Value zero =
+                       arith::ConstantOp::create(b, b.getFloatAttr(element, 0));
+                   return arith::SelectOp::create(b, kept, x, zero);
+                 });
 }
 
 Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
@@ -120,10 +120,9 @@ Value TileProgram::addValues(const QueryTile &tile, Value weights, Value total,
   };
   OpFoldResult width = c(valueDim);
   if (options.naturalLayout)
-    return generic(
-        {weights, loadNatural(tile, value, tile.valueHead, firstKey, keys,
-                              valueDim)},
-        total, {{0, 2}, {2, 1}, {0, 1}}, 3, 1, multiply);
+    return generic({weights, loadNatural(tile, value, tile.valueHead, firstKey,
+                                         keys, valueDim)},
+                   total, {{0, 2}, {2, 1}, {0, 1}}, 3, 1, multiply);
   if (packedValues) {
     // Pairs of rows; those past the last key are zero.
     OpFoldResult depth = c(keys / 2);

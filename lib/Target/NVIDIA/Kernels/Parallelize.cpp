@@ -26,12 +26,13 @@ public:
   using Body = llvm::function_ref<SmallVector<Value>(ValueRange point)>;
 
   /// `place` lists, for each destination, the loop of each of its dimensions.
-  scf::ForallOp build(ArrayRef<OpFoldResult> sizes, ValueRange destinations,
-                      ArrayRef<SmallVector<OpFoldResult>> offsets,
-                      llvm::function_ref<SmallVector<OpFoldResult>(
-                          unsigned destination, ValueRange point)>
-                          place,
-                      Body body) {
+  scf::ForallOp
+  build(ArrayRef<OpFoldResult> sizes, ValueRange destinations,
+        ArrayRef<SmallVector<OpFoldResult>> offsets,
+        llvm::function_ref<SmallVector<OpFoldResult>(unsigned destination,
+                                                     ValueRange point)>
+            place,
+        Body body) {
     auto loop = scf::ForallOp::create(b, sizes, destinations, std::nullopt);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPoint(loop.getTerminator());
@@ -105,10 +106,9 @@ struct AttnGpuParallelizePass final
     SmallVector<Value> place;
     unsigned next = 0;
     for (unsigned dim = 0; dim < offsets.size(); ++dim)
-      place.push_back(dropped.test(dim)
-                          ? at(b, offsets[dim])
-                          : mulAdd(b, point[next++], strides[dim],
-                                   offsets[dim]));
+      place.push_back(dropped.test(dim) ? at(b, offsets[dim])
+                                        : mulAdd(b, point[next++], strides[dim],
+                                                 offsets[dim]));
     return place;
   }
 
@@ -144,9 +144,8 @@ struct AttnGpuParallelizePass final
     auto loop = ElementLoop(b).build(
         sizes, op.getDest(), {},
         [&](unsigned, ValueRange point) {
-          return getAsOpFoldResult(placeOf(b, point, dropped,
-                                           op.getMixedOffsets(),
-                                           op.getMixedStrides()));
+          return getAsOpFoldResult(placeOf(
+              b, point, dropped, op.getMixedOffsets(), op.getMixedStrides()));
         },
         [&](ValueRange point) {
           return SmallVector<Value>{
@@ -159,7 +158,9 @@ struct AttnGpuParallelizePass final
     ImplicitLocOpBuilder b(op.getLoc(), rewriter);
     auto loop = ElementLoop(b).build(
         OpFoldResult(b.getIndexAttr(1)), op.getDest(), {},
-        [&](unsigned, ValueRange) { return getAsOpFoldResult(op.getIndices()); },
+        [&](unsigned, ValueRange) {
+          return getAsOpFoldResult(op.getIndices());
+        },
         [&](ValueRange) { return SmallVector<Value>{op.getScalar()}; });
     rewriter.replaceOp(op, loop.getResults());
   }
@@ -207,8 +208,7 @@ struct AttnGpuParallelizePass final
     auto loop = ElementLoop(b).build(
         sizes, op.getDpsInits(), {},
         [&](unsigned i, ValueRange point) {
-          AffineMap map =
-              op.getMatchingIndexingMap(op.getDpsInitOperand(i));
+          AffineMap map = op.getMatchingIndexingMap(op.getDpsInitOperand(i));
           return getAsOpFoldResult(
               indicesOf(map, loopsOf(point, ValueRange())));
         },
@@ -265,8 +265,7 @@ struct AttnGpuParallelizePass final
           for (unsigned dim : reduced) {
             Value zero = arith::ConstantIndexOp::create(b, 0);
             Value one = arith::ConstantIndexOp::create(b, 1);
-            auto loop =
-                scf::ForOp::create(b, zero, at(b, all[dim]), one, sums);
+            auto loop = scf::ForOp::create(b, zero, at(b, all[dim]), one, sums);
             nest.push_back(loop);
             inner.push_back(loop.getInductionVar());
             sums = loop.getRegionIterArgs();

@@ -1,0 +1,62 @@
+//===- Pipeline.cpp - From attn on tensors to kernels in LLVM -------------===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "attn/Conversion/Passes.h"
+#include "attn/Dialect/Attn/Transforms/Passes.h"
+#include "attn/Target/NVIDIA/Passes.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace mlir::attn;
+
+void mlir::attn::buildAttnToNVVMPipeline(OpPassManager &pm, StringRef chip) {
+  OpPassManager &function = pm.nest<func::FuncOp>();
+  ConvertAttnToTilesPassOptions tiles;
+  tiles.naturalLayout = true;
+  tiles.queryTile = 64;
+  tiles.keyTile = tiles.keyStep = 64;
+  tiles.panel = 64;
+  tiles.rowBlock = 16;
+  tiles.keySplit = 256;
+  function.addPass(createAttnExpandSelectionPass());
+  function.addPass(createConvertAttnToTilesPass(tiles));
+  function.addPass(createCanonicalizerPass());
+  function.addPass(createCSEPass());
+  pm.addPass(createAttnGpuOutlinePass());
+  AttnGpuLowerKernelsPassOptions kernels;
+  kernels.chip = chip.str();
+  pm.addPass(createAttnGpuLowerKernelsPass(kernels));
+  OpPassManager &device = pm.nest<gpu::GPUModuleOp>();
+  device.addPass(createCanonicalizerPass());
+  device.addPass(createCSEPass());
+  device.addPass(createAttnGpuFinalizePass());
+  device.addPass(arith::createArithExpandOpsPass());
+  device.addPass(createSCFToControlFlowPass());
+  device.addPass(createAttnGpuToLLVMPass());
+  device.addPass(createReconcileUnrealizedCastsPass());
+  device.addPass(createConvertNVVMToLLVMPass());
+  device.addPass(createReconcileUnrealizedCastsPass());
+  device.addPass(createCanonicalizerPass());
+  device.addPass(createCSEPass());
+}
+
+namespace {
+struct NVVMPipelineOptions : PassPipelineOptions<NVVMPipelineOptions> {
+  Option<std::string> chip{*this, "chip", llvm::cl::desc("sm_80 or sm_90a"),
+                           llvm::cl::init("sm_80")};
+};
+} // namespace
+
+void mlir::attn::registerNVIDIAPipelines() {
+  PassPipelineRegistration<NVVMPipelineOptions>(
+      "attn-to-nvvm", "attention on tensors to launches and kernels in LLVM",
+      [](OpPassManager &pm, const NVVMPipelineOptions &options) {
+        buildAttnToNVVMPipeline(pm, options.chip);
+      });
+}
