@@ -161,13 +161,14 @@ def suite_unit(args):
     return result
 
 
-def run_pytest(name, args, paths, ignore=()):
+def run_pytest(name, args, paths, ignore=(), more=()):
     report = OUTPUT / f"{name}.xml"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider"]
     # Modules of the same name may stand in several folders.
     command += ["--import-mode=importlib"]
-    command += [f"--junitxml={report}", *[f"--ignore={path}" for path in ignore], *paths]
+    command += [f"--junitxml={report}", *[f"--ignore={path}" for path in ignore], *more]
+    command += paths
     code, text = run(command, f"{name}.log")
     if code == 5:  # no test was collected
         return Result()
@@ -180,12 +181,19 @@ def run_pytest(name, args, paths, ignore=()):
 
 
 def suite_python(args):
-    ignored = [ROOT / "test" / name for name in ("Models", "Mechanisms")]
+    ignored = [ROOT / "test" / name for name in ("Models", "Mechanisms", "Integration/gpu")]
     return run_pytest("python", args, [ROOT / "test"], ignore=ignored)
 
 
 def suite_mechanisms(args):
-    return run_pytest("mechanisms", args, [ROOT / "test" / "Mechanisms"])
+    # attn.testing.replay repeats what it calls on other targets.
+    record = ["-p", "attn.testing.record", f"--record-calls={BUILD / 'test' / 'calls'}"]
+    return run_pytest("mechanisms", args, [ROOT / "test" / "Mechanisms"], more=record)
+
+
+def suite_gpu(args):
+    folder = ROOT / "test" / "Integration" / "gpu"
+    return run_pytest("gpu", args, [folder]) if folder.is_dir() else Result()
 
 
 def suite_models(args):
@@ -202,6 +210,7 @@ SUITES = {
     "unit": suite_unit,
     "python": suite_python,
     "mechanisms": suite_mechanisms,
+    "gpu": suite_gpu,
     "models": suite_models,
 }
 

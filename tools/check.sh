@@ -13,7 +13,8 @@ anything failed.
 
   --fast      leave out the tests on whole models
   --jobs N    use N processes (default: number of cores)
-  --only S    run only these suites: source, lit, roundtrip, unit, python, models
+  --only S    run only these suites: source, lit, roundtrip, unit, python,
+              mechanisms, gpu, models
 EOF
 }
 

@@ -206,6 +206,9 @@ int attn_explain(const char *input, const attn_compile_options *given,
   Driver driver(options);
   if (llvm::Error error = driver.load(input))
     return conclude(std::move(error));
+  auto target = driver.getTarget();
+  if (!target)
+    return conclude(target.takeError());
   llvm::Error failed = llvm::Error::success();
   auto lowerTo = [&](Stage stage) {
     return [&, stage](ModuleOp) {
@@ -215,18 +218,20 @@ int attn_explain(const char *input, const attn_compile_options *given,
       return success(isGood);
     };
   };
-  auto target = driver.getTarget();
-  if (!target)
-    return conclude(target.takeError());
-  // What the assembler says of kernels belongs to the report.
-  Stage last = target->chip.empty() ? Stage::Tiles
-               : hasPtxas()         ? Stage::Cubin
-                                    : Stage::PTX;
-  FailureOr<std::string> report =
-      explainModule(driver.getModule(), lowerTo(Stage::Raised), lowerTo(last),
-                    form == "json" ? ReportForm::Json : ReportForm::Text);
-  if (succeeded(report) && form == "text" && !driver.getKernels().empty())
+  FailureOr<std::string> report = explainModule(
+      driver.getModule(), lowerTo(Stage::Raised), lowerTo(Stage::Tiles),
+      form == "json" ? ReportForm::Json : ReportForm::Text);
+  if (succeeded(report) && form == "text" && !target->chip.empty()) {
+    // What the assembler says of kernels belongs to the report.
+    if (llvm::Error error =
+            driver.lowerTo(hasPtxas() ? Stage::Cubin : Stage::PTX))
+      return conclude(llvm::joinErrors(std::move(failed), std::move(error)));
     *report += kernelTable(driver.getKernels());
+    if (!driver.getFallback().empty())
+      *report += "attention is computed by definition, since a tile program "
+                 "has no kernel: " +
+                 driver.getFallback() + '\n';
+  }
   if (succeeded(report))
     write(report->data(), report->size(), context);
   else if (!failed)

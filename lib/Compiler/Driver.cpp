@@ -211,11 +211,6 @@ llvm::Error Driver::describe() {
   return llvm::Error::success();
 }
 
-void Driver::progress(const char *what) {
-  if (options.progress)
-    options.progress(what, numDone++, numSteps, options.progress_context);
-}
-
 llvm::Error Driver::lowerTo(Stage stage) {
   auto target = getTarget();
   if (!target)
@@ -231,56 +226,67 @@ llvm::Error Driver::lowerTo(Stage stage) {
         ATTN_BAD_OPTION, "target '" + target->name +
                              "' has no such stage; it belongs to the targets "
                              "sm_80 and sm_90a");
+  wanted = stage;
   numDone = 0;
-  numSteps =
-      target->chip.empty()
-          ? std::min<int32_t>(
-                static_cast<int32_t>(stage) - (stage > Stage::Cubin ? 4 : 0), 4)
-          : std::min<int32_t>(static_cast<int32_t>(stage), 7);
-  if (stage == Stage::Import)
-    return llvm::Error::success();
-  if (llvm::Error error = describe())
-    return error;
-  // Other functions would cost compile time and show in reports.
-  if (llvm::Error error = run(
-          "import", [](PassManager &pm) { pm.addPass(createSymbolDCEPass()); }))
-    return error;
-  progress("recognizing attention");
-  if (llvm::Error error =
-          run("raised", [&](PassManager &pm) { buildRaisePipeline(pm); }))
-    return error;
-  if (stage == Stage::Raised)
-    return llvm::Error::success();
-  if (!target->chip.empty())
-    return lowerForGpu(*target, *attention, stage);
-  X86Options x86;
-  x86.attention = *attention;
-  x86.sparse = *sparse;
-  x86.vectorBytes = target->vectorBytes;
-  x86.bf16Dot = target->bf16Dot;
-  x86.entry = entryName;
-  progress("building tile programs");
-  if (llvm::Error error = run(
-          "tiles", [&](PassManager &pm) { buildX86TensorPipeline(pm, x86); }))
-    return error;
-  if (stage == Stage::Tiles)
-    return llvm::Error::success();
-  if (llvm::Error error = describeModule(*target, ""))
-    return error;
-  progress("assigning buffers");
-  if (llvm::Error error = run("bufferized", [&](PassManager &pm) {
-        buildX86BufferPipeline(pm, x86);
+  numSteps = std::min<int32_t>(static_cast<int32_t>(stage),
+                               static_cast<int32_t>(Stage::LLVMDialect));
+  if (target->chip.empty() && stage > Stage::Cubin)
+    numSteps -= 4; // the stages of GPUs
+  if (llvm::Error error = advance(Stage::Raised, "recognizing attention", [&] {
+        if (llvm::Error error = describe())
+          return error;
+        // Other functions would cost compile time and show in reports.
+        return run("raised", [&](PassManager &pm) {
+          pm.addPass(createSymbolDCEPass());
+          buildRaisePipeline(pm);
+        });
       }))
     return error;
-  if (stage == Stage::Bufferized)
+  return target->chip.empty() ? lowerForX86(*target, *attention, *sparse)
+                              : lowerForGpu(*target, *attention);
+}
+
+llvm::Error Driver::advance(Stage next, const char *what,
+                            llvm::function_ref<llvm::Error()> work) {
+  if (next > wanted || next <= reached)
     return llvm::Error::success();
-  progress("lowering to LLVM");
-  return run("llvm-dialect", [&](PassManager &pm) {
-    buildX86LLVMPipeline(pm, x86);
-    AttnEmitEntryPassOptions options;
-    options.entry = entryName;
-    options.metadata = metadata;
-    pm.addPass(createAttnEmitEntryPass(options));
+  if (options.progress)
+    options.progress(what, numDone, numSteps, options.progress_context);
+  ++numDone;
+  if (llvm::Error error = work())
+    return error;
+  reached = next;
+  return llvm::Error::success();
+}
+
+llvm::Error Driver::lowerForX86(const Target &target, AttentionPath attention,
+                                SparsePath sparse) {
+  X86Options x86;
+  x86.attention = attention;
+  x86.sparse = sparse;
+  x86.vectorBytes = target.vectorBytes;
+  x86.bf16Dot = target.bf16Dot;
+  x86.entry = entryName;
+  if (llvm::Error error = advance(Stage::Tiles, "building tile programs", [&] {
+        return run("tiles",
+                   [&](PassManager &pm) { buildX86TensorPipeline(pm, x86); });
+      }))
+    return error;
+  if (llvm::Error error = advance(Stage::Bufferized, "assigning buffers", [&] {
+        if (llvm::Error error = describeModule(target, ""))
+          return error;
+        return run("bufferized",
+                   [&](PassManager &pm) { buildX86BufferPipeline(pm, x86); });
+      }))
+    return error;
+  return advance(Stage::LLVMDialect, "lowering to LLVM", [&] {
+    return run("llvm-dialect", [&](PassManager &pm) {
+      buildX86LLVMPipeline(pm, x86);
+      AttnEmitEntryPassOptions options;
+      options.entry = entryName;
+      options.metadata = metadata;
+      pm.addPass(createAttnEmitEntryPass(options));
+    });
   });
 }
 

@@ -64,7 +64,7 @@ public:
 
   /// Reads MODEL.onnx or FILE.mlir and finds its entry function.
   llvm::Error load(StringRef path);
-  /// Runs the passes up to `stage`; of those behind LLVMDialect, up to that.
+  /// Goes on to `stage`, or to LLVMDialect if it lies behind that.
   llvm::Error lowerTo(Stage stage);
   /// The code of the whole module, after `lowerTo(Stage::LLVMDialect)`.
   llvm::Expected<llvm::SmallVector<char, 0>> generate(CodeKind kind);
@@ -78,6 +78,8 @@ public:
   const std::string &getPtx() const { return ptx; }
   const Cubin &getCubin() const { return cubin; }
   ArrayRef<KernelInfo> getKernels() const { return kernels; }
+  /// Why a GPU computes attention by definition, or "".
+  const std::string &getFallback() const { return fallback; }
   /// Objects of all code: the host's, and that of emulated kernels, if any.
   llvm::Expected<std::vector<llvm::SmallVector<char, 0>>> generateObjects();
   /// Folder in which weight files lie.
@@ -88,14 +90,28 @@ private:
   llvm::Error run(StringRef what, llvm::function_ref<void(PassManager &)> fill);
   llvm::Error findEntry();
   llvm::Error describe();
-  /// The stages from `raised` on, for a GPU.
-  llvm::Error lowerForGpu(const Target &target, AttentionPath attention,
-                          Stage stage);
-  llvm::Error generateKernels(const Target &target, Stage stage);
+  /// Does `work` and has reached `next`, unless that is behind the stage that
+  /// is wanted or was reached before.
+  llvm::Error advance(Stage next, const char *what,
+                      llvm::function_ref<llvm::Error()> work);
+  llvm::Error lowerForX86(const Target &target, AttentionPath attention,
+                          SparsePath sparse);
+  llvm::Error lowerForGpu(const Target &target, AttentionPath attention);
+  /// The module with tile programs; what follows is computed along with it.
+  llvm::Error keepTiles(StringRef chip, AttentionPath attention);
+  /// The module with kernels in the gpu dialect. Where a tile program has no
+  /// kernel, attention is computed by definition.
+  llvm::Error keepKernels(StringRef chip, AttentionPath attention);
+  /// Runs the pipeline of the kernels on a copy of `from`.
+  llvm::Error buildKernels(ModuleOp from, StringRef chip,
+                           AttentionPath attention);
+  /// Makes the contents of `other` those of the module.
+  void adopt(ModuleOp other);
+  /// The kernels as PTX, or as functions for the emulator.
+  llvm::Error generateKernels(const Target &target);
   llvm::Error emulateKernels();
   /// Composes the metadata; `extra` is one more entry, or empty.
   llvm::Error describeModule(const Target &target, StringRef extra);
-  void progress(const char *what);
   /// The first error that MLIR reported, or `fallback`.
   llvm::Error collected(const Twine &fallback);
 
@@ -109,7 +125,11 @@ private:
   std::string entryName, ptx;
   Cubin cubin;
   OwningOpRef<ModuleOp> emulated; ///< kernels as functions of the host
+  /// Of a GPU: the module before its pipeline, at stages of it, and after it.
+  OwningOpRef<ModuleOp> raised, withTiles, withKernels, lowered;
+  std::string fallback, kernelError;
   std::vector<KernelInfo> kernels;
+  Stage wanted = Stage::Import, reached = Stage::Import;
   int32_t numSteps = 0, numDone = 0;
 };
 

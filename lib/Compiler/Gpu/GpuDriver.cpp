@@ -37,16 +37,14 @@ static OwningOpRef<ModuleOp> cloneAlone(Operation *op) {
   return module;
 }
 
-llvm::Error Driver::generateKernels(const Target &target, Stage stage) {
+llvm::Error Driver::generateKernels(const Target &target) {
   Operation *gpuModule = findGpuModule(*module);
-  if (!gpuModule)
-    return llvm::Error::success();
-  kernels = listKernels(gpuModule);
+  if (gpuModule)
+    kernels = listKernels(gpuModule);
   if (kernels.empty())
     return llvm::Error::success();
   if (options.emulate)
     return emulateKernels();
-  progress("generating PTX");
   OwningOpRef<ModuleOp> device = cloneAlone(gpuModule);
   PassManager passes(&context);
   passes.addPass(createAttnNVToPTX());
@@ -58,21 +56,10 @@ llvm::Error Driver::generateKernels(const Target &target, Stage stage) {
   if (!text)
     return text.takeError();
   ptx = std::move(*text);
-  if (stage == Stage::PTX)
-    return llvm::Error::success();
-  std::string what = "assembling " + std::to_string(kernels.size()) +
-                     (kernels.size() == 1 ? " kernel" : " kernels") +
-                     " by ptxas";
-  progress(what.c_str());
-  auto code = assemblePtx(ptx, target.chip, kernels);
-  if (!code)
-    return code.takeError();
-  cubin = std::move(*code);
   return llvm::Error::success();
 }
 
 llvm::Error Driver::emulateKernels() {
-  progress("emulating kernels");
   emulated = cloneAlone(findGpuModule(*module));
   PassManager passes(&context);
   passes.addPass(createAttnEmulate());
@@ -97,50 +84,68 @@ llvm::Error Driver::emulateKernels() {
   return llvm::Error::success();
 }
 
-llvm::Error Driver::lowerForGpu(const Target &target, AttentionPath attention,
-                                Stage stage) {
-  progress("building kernels");
-  if (llvm::Error error = run("tiles", [&](PassManager &pm) {
-        pm.addPass(createAttnLowerWeightsPass());
+llvm::Error Driver::lowerForGpu(const Target &target, AttentionPath attention) {
+  if (llvm::Error error = advance(Stage::Tiles, "building kernels", [&] {
+        return keepTiles(target.chip, attention);
       }))
     return error;
-  if (stage <= Stage::NVVM)
-    return llvm::Error::success();
-  if (llvm::Error error = generateKernels(target, stage))
+  if (llvm::Error error = advance(Stage::Gpu, "building kernels", [&] {
+        return keepKernels(target.chip, attention);
+      }))
     return error;
-  if (stage <= Stage::Cubin)
-    return llvm::Error::success();
-
-  if (llvm::Error error = describeModule(
-          target,
-          ",\"gpu\":" + describeGpu(target.chip, cubin.cudaVersion, kernels)))
+  if (llvm::Error error = advance(Stage::NVVM, "lowering kernels", [&] {
+        adopt(*lowered);
+        return llvm::Error::success();
+      }))
     return error;
-  if (Operation *gpuModule = findGpuModule(*module))
-    keepDeclarations(gpuModule);
-  progress("assigning buffers");
+  if (llvm::Error error = advance(Stage::PTX, "generating code of the kernels",
+                                  [&] { return generateKernels(target); }))
+    return error;
+  std::string what = "assembling " + std::to_string(kernels.size()) +
+                     (kernels.size() == 1 ? " kernel" : " kernels") +
+                     " by ptxas";
   if (llvm::Error error =
-          run("bufferized", [&](PassManager &pm) { buildGpuHostPipeline(pm); }))
+          advance(Stage::Cubin, what.c_str(), [&]() -> llvm::Error {
+            if (ptx.empty())
+              return llvm::Error::success();
+            auto code = assemblePtx(ptx, target.chip, kernels);
+            if (!code)
+              return code.takeError();
+            cubin = std::move(*code);
+            return llvm::Error::success();
+          }))
     return error;
-  if (stage == Stage::Bufferized)
-    return llvm::Error::success();
-  progress("lowering to LLVM");
-  if (llvm::Error error = run("llvm-dialect", [&](PassManager &pm) {
-        X86Options x86;
-        x86.vectorBytes = target.vectorBytes;
-        x86.entry = entryName;
-        buildX86LLVMPipeline(pm, x86);
-        AttnEmitEntryPassOptions options;
-        options.entry = entryName;
-        options.metadata = metadata;
-        options.onDevice = true;
-        pm.addPass(createAttnEmitEntryPass(options));
+  if (llvm::Error error = advance(Stage::Bufferized, "assigning buffers", [&] {
+        std::string gpu =
+            ",\"gpu\":" + describeGpu(target.chip, cubin.cudaVersion, kernels);
+        if (llvm::Error error = describeModule(target, gpu))
+          return error;
+        if (Operation *gpuModule = findGpuModule(*module))
+          keepDeclarations(gpuModule);
+        return run("bufferized",
+                   [&](PassManager &pm) { buildGpuHostPipeline(pm); });
       }))
     return error;
-  if (!cubin.bytes.empty())
-    embedBytes(*module, "attn_gpu_cubin",
-               StringRef(cubin.bytes.data(), cubin.bytes.size()), 64);
-  if (!ptx.empty())
-    embedBytes(*module, "attn_gpu_ptx", StringRef(ptx.c_str(), ptx.size() + 1),
-               16);
-  return llvm::Error::success();
+  return advance(Stage::LLVMDialect, "lowering to LLVM", [&]() -> llvm::Error {
+    llvm::Error error = run("llvm-dialect", [&](PassManager &pm) {
+      X86Options x86;
+      x86.vectorBytes = target.vectorBytes;
+      x86.entry = entryName;
+      buildX86LLVMPipeline(pm, x86);
+      AttnEmitEntryPassOptions options;
+      options.entry = entryName;
+      options.metadata = metadata;
+      options.onDevice = true;
+      pm.addPass(createAttnEmitEntryPass(options));
+    });
+    if (error)
+      return error;
+    if (!cubin.bytes.empty())
+      embedBytes(*module, "attn_gpu_cubin",
+                 StringRef(cubin.bytes.data(), cubin.bytes.size()), 64);
+    if (!ptx.empty())
+      embedBytes(*module, "attn_gpu_ptx",
+                 StringRef(ptx.c_str(), ptx.size() + 1), 16);
+    return llvm::Error::success();
+  });
 }

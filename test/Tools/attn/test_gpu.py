@@ -188,3 +188,35 @@ def test_explain_lists_kernels(attn):
         assert int(rows["twice"][1]) > 0 and rows["twice"][3] == "0"
     else:
         assert rows["twice"][1] == "?" and "ptxas" in out
+
+
+UNWAITED = """
+module attributes {gpu.container_module} {
+  gpu.module @kernels {
+    llvm.func @hasty(%y: !llvm.ptr<1>)
+        attributes {gpu.kernel, nvvm.kernel, nvvm.reqntid = array<i32: 128>} {
+      %d = llvm.mlir.constant(64 : i64) : i64
+      nvvm.wgmma.fence.aligned
+      %r = llvm.inline_asm has_side_effects asm_dialect = att
+        "wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {$0,$1,$2,$3}, $4, $4, 0, 1, 1, 0, 0;",
+        "=f,=f,=f,=f,l" %d : (i64) -> !llvm.struct<(f32, f32, f32, f32)>
+      nvvm.wgmma.commit.group.sync.aligned
+      %x = llvm.extractvalue %r[0] : !llvm.struct<(f32, f32, f32, f32)>
+      llvm.store %x, %y : f32, !llvm.ptr<1>
+      llvm.return
+    }
+  }
+  func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+    return %x : tensor<4xf32>
+  }
+}
+"""
+
+
+@needs_ptxas
+def test_explain_shows_lost_speed(attn, tmp_path):
+    (tmp_path / "hasty.mlir").write_text(UNWAITED)
+    code, out, err = attn("explain", "hasty.mlir", "--target", "sm_90a")
+    assert code == 0, err
+    row = next(line for line in out.splitlines() if line.startswith("hasty"))
+    assert "slow: C75" in row
