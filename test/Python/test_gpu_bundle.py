@@ -107,6 +107,35 @@ def test_lean_runtime_stands_alone(bundle):
     )
 
 
+def test_bundle_holds_programs(bundle):
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    names = sorted(entry["name"] for entry in manifest["libraries"].values())
+    assert names == ["causal f32 (sm_80)", "causal f32 (sm_90a)"]
+    for entry in manifest["libraries"].values():
+        assert "error" not in entry, entry
+        assert (bundle / entry["file"]).exists()
+
+
+def test_bundle_runs_its_loader(bundle, build):
+    """A bundle's program on the stub driver, without this build's libraries."""
+    stub = build / "test" / "lib" / "libattn-stub-cuda.so"
+    script = (
+        "import numpy as np, attn\n"
+        "from attn.gpu import programs, store\n"
+        "program = next(p for p in programs.check_programs() if p.name == 'causal f32')\n"
+        "model = store.Store().load(program.text, 'sm_90a')\n"
+        "inputs = {n: np.ones(sizes, np.float32) for n, (sizes, _) in program.inputs.items()}\n"
+        "print(model.run(inputs)['o'].shape)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=bundle, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(bundle / "python"), "ATTN_LIB_DIR": str(bundle / "lib"),
+             "ATTN_BUNDLE": str(bundle), "ATTN_CUDA_LIBRARY": str(stub)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(1, 4, 320, 128)\n"
+
+
 def test_bundle_script_without_a_gpu(bundle, tmp_path):
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():

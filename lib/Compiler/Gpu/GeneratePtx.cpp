@@ -8,6 +8,7 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/Instructions.h"
@@ -98,6 +99,21 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
       .run(module, modules);
 }
 
+/// Compares bf16 as f32: with denormals flushed LLVM would write a modifier
+/// that bf16 comparisons do not have.
+static void widenComparisons(llvm::Module &module) {
+  llvm::Type *wide = llvm::Type::getFloatTy(module.getContext());
+  for (llvm::Function &function : module)
+    for (llvm::Instruction &instruction : llvm::instructions(function)) {
+      auto *compare = llvm::dyn_cast<llvm::FCmpInst>(&instruction);
+      if (!compare || !compare->getOperand(0)->getType()->isBFloatTy())
+        continue;
+      llvm::IRBuilder<> builder(compare);
+      for (llvm::Use &operand : compare->operands())
+        operand.set(builder.CreateFPExt(operand.get(), wide));
+    }
+}
+
 /// A kernel of LLVM dialect.
 static bool isKernel(LLVM::LLVMFuncOp function) {
   return function->hasAttr("nvvm.kernel") ||
@@ -146,6 +162,7 @@ mlir::attn::compiler::generatePtx(Operation *gpuModule, StringRef chip) {
   module->setDataLayout((*machine)->createDataLayout());
   annotate(*module);
   optimize(*module, **machine);
+  widenComparisons(*module);
   llvm::SmallVector<char, 0> text;
   llvm::raw_svector_ostream stream(text);
   llvm::legacy::PassManager passes;

@@ -57,7 +57,7 @@ llvm::Error Driver::buildKernels(ModuleOp from, StringRef chip,
   function.addPass(createCSEPass());
   // By name: kernels that a module brings need no pipeline.
   if (const auto *pipeline = PassPipelineInfo::lookup("attn-to-nvvm")) {
-    auto onError = [](const Twine &) { return failure(); };
+    auto onError = [](const Twine &) { return mlir::failure(); };
     if (failed(
             pipeline->addToPipeline(passes, ("chip=" + chip).str(), onError)))
       return compiler::failure("no pipeline of kernels for '" + chip + "'");

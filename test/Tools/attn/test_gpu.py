@@ -220,3 +220,49 @@ def test_explain_shows_lost_speed(attn, tmp_path):
     assert code == 0, err
     row = next(line for line in out.splitlines() if line.startswith("hasty"))
     assert "slow: C75" in row
+
+
+ATTENTION = """
+func.func @main(%q: tensor<1x2x40x64xbf16>, %k: tensor<1x1x40x64xbf16>,
+                %v: tensor<1x1x40x64xbf16>) -> tensor<1x2x40x64xbf16> {
+  %o = attn.attention %q, %k, %v mask(#attn.causal)
+    : tensor<1x2x40x64xbf16>, tensor<1x1x40x64xbf16>, tensor<1x1x40x64xbf16>
+    -> tensor<1x2x40x64xbf16>
+  return %o : tensor<1x2x40x64xbf16>
+}
+"""
+
+
+@pytest.mark.parametrize("chip", ["sm_80", "sm_90a"])
+def test_stages_of_attention(attn, tmp_path, chip):
+    (tmp_path / "a.mlir").write_text(ATTENTION)
+    found = {"tiles": "scf.forall", "gpu": "attn_gpu.launch", "nvvm": "nvvm.kernel",
+             "bufferized": "call @attn_gpu_launch", "llvm-dialect": "attn_packed_main"}
+    for stage, part in found.items():
+        code, _, err = attn("compile", "a.mlir", "--target", chip, "--emit", stage, "-o", "x.mlir")
+        assert code == 0, err
+        assert part in (tmp_path / "x.mlir").read_text(), stage
+    code, _, err = attn("compile", "a.mlir", "--target", chip, "-o", "x.ptx")
+    assert code == 0 and ".entry" in (tmp_path / "x.ptx").read_text(), err
+
+
+@pytest.mark.parametrize("chip", ["sm_80", "sm_90a"])
+def test_emulated_attention(attn, tmp_path, chip):
+    """The emulated kernels against code for the processor, on the same inputs."""
+    (tmp_path / "a.mlir").write_text(ATTENTION)
+    inputs = [
+        part for i, heads in enumerate((2, 1, 1))
+        for part in ("--input", f"arg{i}=1x{heads}x40x64xbf16:random(-1,1)")
+    ]
+    code, _, err = attn("run", "a.mlir", *inputs, "--outputs", "cpu.npz")
+    assert code == 0, err
+    code, out, err = attn("run", "a.mlir", "--target", chip, "--emulate", *inputs,
+                          "--expect", "cpu.npz", "--atol", "0.02", "--rtol", "0.02")
+    assert code == 0 and "agrees" in out, out + err
+
+
+def test_explain_names_tiles(attn, tmp_path):
+    (tmp_path / "a.mlir").write_text(ATTENTION)
+    code, out, err = attn("explain", "a.mlir", "--target", "sm_80")
+    assert code == 0, err
+    assert any(line.split()[-1:] == ["tiles"] for line in out.splitlines()), out
