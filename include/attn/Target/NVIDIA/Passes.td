@@ -50,6 +50,7 @@ def AttnGpuLowerKernelsPass
   ];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::attn::device::AttnGPUDialect",
+    "::mlir::attn::nv::AttnNVDialect",
     "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect",
     "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect",
     "::mlir::math::MathDialect", "::mlir::ub::UBDialect",

@@ -99,11 +99,19 @@ struct AttnGpuFinalizePass final
                       b.getUnitAttr());
     if (auto threads = kernel.getKnownBlockSizeAttr())
       function->setAttr(NVVM::NVVMDialect::getReqntidAttrName(), threads);
+    StringRef blocks = NVVM::NVVMDialect::getMinctasmAttrName();
+    if (Attribute count = kernel->getAttr(blocks))
+      function->setAttr(blocks, count);
     function.setPassthroughAttr(b.getArrayAttr(b.getStrArrayAttr(
         {"denormal-fp-math-f32", "preserve-sign,preserve-sign"})));
     for (unsigned i = 0; i < kernel.getNumArguments(); ++i)
       if (DictionaryAttr attrs = kernel.getArgAttrDict(i))
         function.setArgAttrs(i, attrs);
+    // A tensor map stays where the launch put it.
+    for (unsigned i = 0; i < function.getNumArguments(); ++i)
+      if (function.getArgAttr(i, LLVM::LLVMDialect::getByValAttrName()))
+        function.setArgAttr(i, NVVM::NVVMDialect::getGridConstantAttrName(),
+                            b.getUnitAttr());
     function.getBody().takeBody(kernel.getFunctionBody());
     function.walk([&](gpu::ReturnOp op) {
       b.setInsertionPoint(op);

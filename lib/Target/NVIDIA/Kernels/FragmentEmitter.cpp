@@ -27,6 +27,12 @@ LogicalResult FragmentEmitter::emit(scf::ForallOp loop) {
   warps = warpsFor(loop);
   if (warps == 0)
     return fail(loop, "has no product of tiles");
+  if (failed(emitBefore(loop)) || failed(emitBlock(*loop.getBody())))
+    return failure();
+  return emitResults(loop);
+}
+
+LogicalResult FragmentEmitter::emitBefore(scf::ForallOp loop) {
   bindParameters();
   for (Operation &op : source.getBody().front().without_terminator())
     if (&op != loop && failed(emitOp(&op)))
@@ -40,8 +46,10 @@ LogicalResult FragmentEmitter::emit(scf::ForallOp loop) {
     tile.type = cast<RankedTensorType>(own.getType());
     tile.view = views[own];
   }
-  if (failed(emitBlock(*loop.getBody())))
-    return failure();
+  return success();
+}
+
+LogicalResult FragmentEmitter::emitResults(scf::ForallOp loop) {
   for (Operation &op : loop.getTerminator().getYieldingOps()) {
     auto insert = cast<tensor::ParallelInsertSliceOp>(op);
     View view = views.lookup(insert.getDest());

@@ -16,6 +16,12 @@ struct Contraction {
   int64_t rows, columns, depth;
 };
 
+/// A load as what it extracts and under which condition.
+struct LoadBody {
+  tensor::ExtractOp extract;
+  Value exists; ///< null: always
+};
+
 /// Walks the body of a tile program and emits what one thread does.
 ///
 /// What all targets share: scalars, elementwise operations, reductions of
@@ -43,10 +49,13 @@ protected:
   LogicalResult emitGeneric(linalg::GenericOp op);
   LogicalResult emitSlice(tensor::ExtractSliceOp op);
   LogicalResult storeResult(Value source, const View &view, Operation *op);
+  /// What stands before the loop, and the loop's variables and results.
+  LogicalResult emitBefore(scf::ForallOp loop);
+  LogicalResult emitResults(scf::ForallOp loop);
 
   // Control flow (ControlFlow.cpp).
   virtual LogicalResult emitLoop(scf::ForOp op);
-  LogicalResult emitIf(scf::IfOp op);
+  virtual LogicalResult emitIf(scf::IfOp op);
   /// Values that a region carries for a value of the program.
   FailureOr<SmallVector<Value>> flatten(Value x, Operation *op);
   Tile likeOf(Value x, const Tile &like);
@@ -67,7 +76,7 @@ protected:
   FailureOr<Value> emitBody(linalg::GenericOp op, ArrayRef<Value> arguments,
                             ArrayRef<Value> indices);
   LogicalResult emitElementwise(linalg::GenericOp op);
-  LogicalResult emitRowReduction(linalg::GenericOp op);
+  virtual LogicalResult emitRowReduction(linalg::GenericOp op);
   /// The tile's elements in registers.
   FailureOr<Tile> inRegisters(const Tile &tile, Operation *op);
   Value combineQuad(Operation *combiner, Value x);
@@ -87,12 +96,12 @@ protected:
                                   int64_t columnBytes, bool transposed);
 
   // Shared memory (SharedMemory.cpp).
-  SharedTile allocate(int64_t rows, int64_t columns, Type element);
+  virtual SharedTile allocate(int64_t rows, int64_t columns, Type element);
   Value sharedPointer(Value bytes);
   Value offsetIn(const SharedTile &tile, Value row, Value column);
   Value loadShared(const SharedTile &tile, Value row, Value column);
   void storeShared(const SharedTile &tile, Value row, Value column, Value x);
-  void barrier();
+  virtual void barrier();
   /// Makes sure that no thread still reads what is overwritten now.
   void beforeWrite();
   /// Puts a tile where all threads can read it.
@@ -101,6 +110,8 @@ protected:
   FailureOr<SharedTile> inShared(Value operand, Operation *op);
   /// Whether rows of the load can be copied by 16 bytes.
   bool hasWholeRows(linalg::GenericOp load);
+  /// The tensor that a load reads, and where and under which condition.
+  static std::optional<LoadBody> matchLoad(linalg::GenericOp load);
   /// The row of a load from a column on: pointer and whether it exists.
   LogicalResult rowAddress(linalg::GenericOp load, Value row, Value column,
                            Value &pointer, Value &exists);

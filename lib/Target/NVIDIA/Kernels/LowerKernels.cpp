@@ -1,7 +1,7 @@
 //===- LowerKernels.cpp - Kernels on tensors become code of one thread ----===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "FragmentEmitter.h"
-#include "attn/Dialect/Device/IR/DeviceDialect.h"
+#include "HopperEmitter.h"
+#include "attn/Dialect/NV/IR/NVDialect.h"
 #include "attn/Target/NVIDIA/Passes.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -73,33 +73,58 @@ struct AttnGpuLowerKernelsPass final
                                   /*addrSpace=*/3);
   }
 
+  gpu::GPUFuncOp create(func::FuncOp kernel, gpu::GPUModuleOp module,
+                        int64_t threads) {
+    auto b = OpBuilder::atBlockEnd(module.getBody());
+    auto target = gpu::GPUFuncOp::create(b, kernel.getLoc(), kernel.getName(),
+                                         parametersOf(kernel));
+    target->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
+    target.setKnownBlockSize(
+        std::array<int32_t, 3>{static_cast<int32_t>(threads), 1, 1});
+    return target;
+  }
+
+  void finish(device::LaunchOp launch, gpu::GPUFuncOp target) {
+    auto b = OpBuilder::atBlockEnd(&target.getFunctionBody().front());
+    gpu::ReturnOp::create(b, target.getLoc());
+    launch.setKernelAttr(
+        SymbolRefAttr::get(b.getContext(), kernelModuleName,
+                           {FlatSymbolRefAttr::get(target.getNameAttr())}));
+  }
+
+  /// With a producer and warpgroups, if the program has the form for them.
+  bool lowerForWarpgroups(device::LaunchOp launch, func::FuncOp kernel,
+                          gpu::GPUModuleOp module) {
+    scf::ForallOp loop = *kernel.getOps<scf::ForallOp>().begin();
+    gpu::GPUFuncOp target = create(kernel, module, 1);
+    HopperEmitter emitter(kernel, target, sharedMemory(module), launch);
+    if (failed(emitter.emit(loop))) {
+      launch.emitRemark() << "has no warpgroups: " << emitter.reason();
+      target.erase();
+      return false;
+    }
+    finish(launch, target);
+    // Without it ptxas cannot tell the registers of a warp at the start.
+    target->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                    IntegerAttr::get(IntegerType::get(&getContext(), 32), 1));
+    target.setKnownBlockSize(std::array<int32_t, 3>{
+        static_cast<int32_t>(emitter.blockThreads()), 1, 1});
+    launch.setThreads(emitter.blockThreads());
+    launch.setSharedBytes(emitter.sharedBytes());
+    launch.setTensorMapsAttr(emitter.tensorMaps());
+    return true;
+  }
+
   LogicalResult lower(device::LaunchOp launch, func::FuncOp kernel,
                       gpu::GPUModuleOp module) {
     scf::ForallOp loop = *kernel.getOps<scf::ForallOp>().begin();
     OpBuilder b(&getContext());
-    auto create = [&](int64_t threads) {
-      b.setInsertionPointToEnd(module.getBody());
-      auto target = gpu::GPUFuncOp::create(b, kernel.getLoc(), kernel.getName(),
-                                           parametersOf(kernel));
-      target->setAttr(gpu::GPUDialect::getKernelFuncAttrName(),
-                      b.getUnitAttr());
-      target.setKnownBlockSize(
-          std::array<int32_t, 3>{static_cast<int32_t>(threads), 1, 1});
-      return target;
-    };
-    auto finish = [&](gpu::GPUFuncOp target) {
-      b.setInsertionPointToEnd(&target.getFunctionBody().front());
-      gpu::ReturnOp::create(b, kernel.getLoc());
-      launch.setKernelAttr(
-          SymbolRefAttr::get(b.getContext(), kernelModuleName,
-                             {FlatSymbolRefAttr::get(target.getNameAttr())}));
-    };
     std::string reason;
     if (PointEmitter::accepts(loop)) {
-      gpu::GPUFuncOp target = create(PointEmitter::threads);
+      gpu::GPUFuncOp target = create(kernel, module, PointEmitter::threads);
       PointEmitter emitter(kernel, target);
       if (succeeded(emitter.emit(loop))) {
-        finish(target);
+        finish(launch, target);
         b.setInsertionPoint(launch);
         Value threads = arith::ConstantIndexOp::create(b, launch.getLoc(),
                                                        PointEmitter::threads);
@@ -111,10 +136,12 @@ struct AttnGpuLowerKernelsPass final
       reason = emitter.reason();
       target.erase();
     } else if (int64_t warps = FragmentEmitter::warpsFor(loop)) {
-      gpu::GPUFuncOp target = create(warps * 32);
+      if (chip == "sm_90a" && lowerForWarpgroups(launch, kernel, module))
+        return success();
+      gpu::GPUFuncOp target = create(kernel, module, warps * 32);
       FragmentEmitter emitter(kernel, target, sharedMemory(module));
       if (succeeded(emitter.emit(loop))) {
-        finish(target);
+        finish(launch, target);
         launch.setThreads(emitter.threads());
         launch.setSharedBytes(emitter.sharedBytes());
         return success();

@@ -19,9 +19,9 @@ void mlir::attn::buildAttnToNVVMPipeline(OpPassManager &pm, StringRef chip) {
   OpPassManager &function = pm.nest<func::FuncOp>();
   ConvertAttnToTilesPassOptions tiles;
   tiles.naturalLayout = true;
-  tiles.queryTile = 64;
-  tiles.keyTile = tiles.keyStep = 64;
-  tiles.panel = 64;
+  // Two warpgroups of 64 rows, or four warps of 16.
+  int64_t tile = chip == "sm_90a" ? 128 : 64;
+  tiles.queryTile = tiles.keyTile = tiles.keyStep = tiles.panel = tile;
   tiles.rowBlock = 16;
   tiles.keySplit = 256;
   function.addPass(createAttnExpandSelectionPass());
@@ -39,8 +39,6 @@ void mlir::attn::buildAttnToNVVMPipeline(OpPassManager &pm, StringRef chip) {
   device.addPass(arith::createArithExpandOpsPass());
   device.addPass(createSCFToControlFlowPass());
   device.addPass(createAttnGpuToLLVMPass());
-  device.addPass(createReconcileUnrealizedCastsPass());
-  device.addPass(createConvertNVVMToLLVMPass());
   device.addPass(createReconcileUnrealizedCastsPass());
   device.addPass(createCanonicalizerPass());
   device.addPass(createCSEPass());

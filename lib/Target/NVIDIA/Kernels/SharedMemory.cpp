@@ -135,15 +135,7 @@ FailureOr<SharedTile> FragmentEmitter::inShared(Value operand, Operation *op) {
   return *copy;
 }
 
-namespace {
-/// A load as what it extracts and under which condition.
-struct LoadBody {
-  tensor::ExtractOp extract;
-  Value exists; ///< null: always
-};
-} // namespace
-
-static std::optional<LoadBody> matchLoad(linalg::GenericOp load) {
+std::optional<LoadBody> FragmentEmitter::matchLoad(linalg::GenericOp load) {
   Value x = load.getBody()->getTerminator()->getOperand(0);
   LoadBody result;
   if (auto select = x.getDefiningOp<arith::SelectOp>()) {
