@@ -306,7 +306,8 @@ LogicalResult FragmentEmitter::emitRowReduction(linalg::GenericOp op) {
       }
     Value sum = combine(b, combiner, sums[0], sums[1], type);
     for (int64_t mask : {1, 2})
-      sum = combine(b, combiner, sum, shuffle(sum, mask), type);
+      if (sharesRows)
+        sum = combine(b, combiner, sum, shuffle(sum, mask), type);
     result.elements[r] = combine(b, combiner, start->elements[r], sum, type);
   }
   result.rowCount = rowCount;

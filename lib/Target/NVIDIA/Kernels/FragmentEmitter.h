@@ -136,6 +136,8 @@ protected:
   int64_t stages = 2;
   int64_t depth = 0;    ///< of loops around what is emitted
   bool pending = false; ///< copies are under way
+  /// Reductions are of whole rows, not of what a thread has of them.
+  bool sharesRows = true;
 
 private:
   /// Of the body that is emitted.

@@ -36,34 +36,47 @@ Value HopperEmitter::descriptor(const SharedTile &tile, Value bytes,
                               wide(static_cast<int64_t>(fields)));
 }
 
+FailureOr<SmallVector<Value>>
+HopperEmitter::leftWords(const Contraction &product) {
+  linalg::GenericOp op = product.op;
+  Value left = op.getDpsInputOperand(0)->get();
+  auto found = tiles.find(left);
+  if (found == tiles.end())
+    return fail(op, "reads what is no tile");
+  SmallVector<Value> words;
+  if (found->second.kind != Tile::Kind::Block)
+    return words;
+  Tile tile = found->second;
+  Layout layout = {warps, product.rows, product.depth};
+  for (int64_t step = 0; step < product.depth / 16; ++step)
+    llvm::append_range(
+        words, leftFragment(tile, layout, 0, step, tile.type.getElementType()));
+  return words;
+}
+
 FailureOr<HopperEmitter::Flight>
-HopperEmitter::issue(const Contraction &product, const Tile &start) {
+HopperEmitter::issue(const Contraction &product, ArrayRef<Value> start,
+                     ArrayRef<Value> words, Value number) {
   linalg::GenericOp op = product.op;
   Value left = op.getDpsInputOperand(0)->get();
   Value right = op.getDpsInputOperand(1)->get();
   int64_t ring = ringOf.lookup(right);
   Type element = cast<RankedTensorType>(left.getType()).getElementType();
-  auto found = tiles.find(left);
-  if (found == tiles.end())
-    return fail(op, "reads what is no tile");
-  Tile leftTile = found->second;
   int64_t steps = product.depth / 16;
   SmallVector<Value> parts; // of the left operand, for each step
-  bool inRegister = leftTile.kind == Tile::Kind::Block;
+  bool inRegister = !words.empty();
   auto plus = [&](Value x, int64_t bytes) -> Value {
     if (bytes == 0)
       return x;
     return arith::AddIOp::create(b, x, wide(bytes / 16));
   };
   if (inRegister) {
-    Layout layout = {warps, product.rows, product.depth};
     for (int64_t step = 0; step < steps; ++step) {
-      SmallVector<Value> words =
-          leftFragment(leftTile, layout, 0, step, element);
       Value part =
           LLVM::PoisonOp::create(b, VectorType::get({4}, b.getI32Type()));
-      for (auto [i, word] : llvm::enumerate(words))
-        part = LLVM::InsertElementOp::create(b, part, word, constant(i));
+      for (int64_t i = 0; i < 4; ++i)
+        part = LLVM::InsertElementOp::create(b, part, words[step * 4 + i],
+                                             constant(i));
       parts.push_back(part);
     }
   } else {
@@ -79,7 +92,7 @@ HopperEmitter::issue(const Contraction &product, const Tile &start) {
   }
   // The stage of the ring.
   SharedTile shared = *tiles[right].shared;
-  Value stage = stageOf(counter);
+  Value stage = stageOf(number);
   int64_t panel = shared.panelBytes(), rows = shared.paddedRows();
   Value base =
       descriptor(shared, constant(0), product.rightAcross ? panel * rows : 16);
@@ -87,18 +100,17 @@ HopperEmitter::issue(const Contraction &product, const Tile &start) {
       b, base,
       arith::ExtUIOp::create(b, b.getI64Type(),
                              mul(stage, rings[ring].bytes / 16)));
-  nv::MBarrierWaitOp::create(b, fullBarrier(ring, stage), phaseOf(counter));
+  nv::MBarrierWaitOp::create(b, fullBarrier(ring, stage), phaseOf(number));
 
   int64_t count = product.columns / 2;
   auto type = VectorType::get({count}, b.getF32Type());
-  bool isFresh = llvm::all_of(start.elements, [](Value x) {
-    return matchPattern(x, m_AnyZeroFloat());
-  });
+  bool isFresh = llvm::all_of(
+      start, [](Value x) { return matchPattern(x, m_AnyZeroFloat()); });
   Value sums;
   SmallVector<Value> fenced;
   if (!isFresh) {
     sums = LLVM::PoisonOp::create(b, type);
-    for (auto [i, x] : llvm::enumerate(start.elements))
+    for (auto [i, x] : llvm::enumerate(start))
       sums = LLVM::InsertElementOp::create(b, sums, x, constant(i));
     fenced.push_back(sums);
   }
@@ -140,7 +152,10 @@ FailureOr<Tile> HopperEmitter::contract(const Contraction &product,
   linalg::GenericOp op = product.op;
   if (!ringOf.contains(op.getDpsInputOperand(1)->get()))
     return FragmentEmitter::contract(product, start);
-  FailureOr<Flight> flight = issue(product, start);
+  FailureOr<SmallVector<Value>> words = leftWords(product);
+  if (failed(words))
+    return failure();
+  FailureOr<Flight> flight = issue(product, start.elements, *words, counter);
   if (failed(flight))
     return failure();
   auto wait = nv::WgmmaWaitOp::create(b, 0, ValueRange(flight->sums));

@@ -134,8 +134,22 @@ LogicalResult HopperEmitter::emit(scf::ForallOp loop) {
 
 LogicalResult HopperEmitter::consume(scf::ForallOp loop) {
   counter = constant(0);
+  // The first warpgroup has the first turn.
+  int64_t groups = warps / 4;
+  auto only = [&](int64_t number, llvm::function_ref<void()> body) {
+    Value own = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, group,
+                                      constant(number));
+    auto choice = scf::IfOp::create(b, own, /*withElse=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPoint(choice.thenYield());
+    body();
+  };
+  if (groups > 1)
+    only(groups - 1, [&] { passTurn(); });
   if (failed(emitBlock(*loop.getBody())))
     return failure();
+  if (groups > 1)
+    only(0, [&] { takeTurn(); });
   return emitResults(loop);
 }
 
@@ -210,10 +224,36 @@ LogicalResult HopperEmitter::emitIf(scf::IfOp op) {
   return result;
 }
 
+/// The loads of the loop are complete in their rings.
+void HopperEmitter::bindRings(scf::ForOp op) {
+  for (auto [i, fetch] : llvm::enumerate(fetches[op])) {
+    Value result = fetch.load.getResult(0);
+    Tile tile;
+    tile.kind = Tile::Kind::Load;
+    tile.type = cast<RankedTensorType>(result.getType());
+    tile.load = fetch.load;
+    SharedTile shared;
+    shared.rows = tile.rows();
+    shared.columns = tile.columns();
+    shared.element = tile.type.getElementType();
+    shared.base = constant(rings[i].begin);
+    tile.shared = std::make_shared<SharedTile>(shared);
+    tiles[result] = tile;
+    ringOf[result] = i;
+  }
+}
+
 LogicalResult HopperEmitter::emitLoop(scf::ForOp op) {
-  auto own = fetches.find(op);
-  if (own == fetches.end())
+  if (!fetches.contains(op))
     return FragmentEmitter::emitLoop(op);
+  Value lower = lookup(op.getLowerBound()), upper = lookup(op.getUpperBound()),
+        step = lookup(op.getStep());
+  if (!lower || !upper || !step)
+    return fail(op, "has bounds that have no scalar form");
+  finishCopies();
+  placeRings();
+  if (auto rotation = matchRotation(op))
+    return emitRotated(op, *rotation);
   SmallVector<Value> start;
   for (Value x : op.getInitArgs()) {
     FailureOr<SmallVector<Value>> flat = flatten(x, op);
@@ -221,12 +261,6 @@ LogicalResult HopperEmitter::emitLoop(scf::ForOp op) {
       return failure();
     llvm::append_range(start, *flat);
   }
-  Value lower = lookup(op.getLowerBound()), upper = lookup(op.getUpperBound()),
-        step = lookup(op.getStep());
-  if (!lower || !upper || !step)
-    return fail(op, "has bounds that have no scalar form");
-  finishCopies();
-  placeRings();
   start.push_back(counter);
   auto loop = scf::ForOp::create(b, lower, upper, step, start);
   {
@@ -234,21 +268,7 @@ LogicalResult HopperEmitter::emitLoop(scf::ForOp op) {
     b.setInsertionPointToStart(loop.getBody());
     ValueRange carried = loop.getRegionIterArgs();
     counter = carried.back();
-    for (auto [i, fetch] : llvm::enumerate(own->second)) {
-      Value result = fetch.load.getResult(0);
-      Tile tile;
-      tile.kind = Tile::Kind::Load;
-      tile.type = cast<RankedTensorType>(result.getType());
-      tile.load = fetch.load;
-      SharedTile shared;
-      shared.rows = tile.rows();
-      shared.columns = tile.columns();
-      shared.element = tile.type.getElementType();
-      shared.base = constant(rings[i].begin);
-      tile.shared = std::make_shared<SharedTile>(shared);
-      tiles[result] = tile;
-      ringOf[result] = i;
-    }
+    bindRings(op);
     scalars[op.getInductionVar()] = loop.getInductionVar();
     if (failed(emitLoopBody(op, carried.drop_back())))
       return failure();

@@ -60,11 +60,37 @@ protected:
   bool plan(scf::ForOp op);
   LogicalResult consume(scf::ForallOp loop);
   void placeRings();
+  void bindRings(scf::ForOp op);
   LogicalResult emitLoop(scf::ForOp op) override;
   LogicalResult emitIf(scf::IfOp op) override;
   void barrier() override;
   void wait(int64_t pending) override;
   SharedTile allocate(int64_t rows, int64_t columns, Type element) override;
+
+  /// A loop of two products, of which the second one's result is only carried:
+  /// it can wait until the first one of the next iteration is under way.
+  struct Rotation {
+    Contraction first, second;
+    unsigned argument;                         ///< carries the second's sums
+    llvm::SmallPtrSet<Operation *, 8> late;    ///< what waits for the second
+    llvm::SmallPtrSet<Operation *, 2> partial; ///< sums of the thread's own
+    SmallVector<bool> isPartial;               ///< for each argument
+  };
+  /// What an iteration hands to the next one.
+  struct Iteration {
+    SmallVector<SmallVector<Value>> carried; ///< but for the second's sums
+    SmallVector<Value> sums, words;
+  };
+  // The order of a loop (HopperSchedule.cpp).
+  std::optional<Rotation> matchRotation(scf::ForOp op);
+  void matchPartialSums(scf::ForOp op, Rotation &rotation);
+  LogicalResult emitRotated(scf::ForOp op, const Rotation &rotation);
+  LogicalResult emitIteration(scf::ForOp op, const Rotation &rotation,
+                              Value variable, bool isFirst, Iteration &state);
+  LogicalResult emitRowReduction(linalg::GenericOp op) override;
+  Value sumOfQuad(Value x);
+  void takeTurn();
+  void passTurn();
 
   // The producer (HopperProducer.cpp).
   std::optional<Rows> matchRows(linalg::GenericOp load);
@@ -79,7 +105,12 @@ protected:
 
   // Products (HopperContraction.cpp).
   FailureOr<Tile> contract(const Contraction &product, Tile start) override;
-  FailureOr<Flight> issue(const Contraction &product, const Tile &start);
+  /// Starts a product: `words` are the thread's left operand (none: it is in
+  /// shared memory), `number` counts stages up to that of the right operand.
+  FailureOr<Flight> issue(const Contraction &product, ArrayRef<Value> start,
+                          ArrayRef<Value> words, Value number);
+  /// The left operand in registers; empty if it is in shared memory.
+  FailureOr<SmallVector<Value>> leftWords(const Contraction &product);
   Tile finish(const Flight &flight, Value sums, const Tile &like);
   Value descriptor(const SharedTile &tile, Value bytes, int64_t leading);
   bool isWgmma(const Contraction &product);
@@ -105,6 +136,7 @@ protected:
   int64_t ringBegin = 0, ringEnd = 0, afterRings = 0;
   bool reusesRings = false;
   Operation *lastRingLoop = nullptr;
+  const Rotation *current = nullptr; ///< of the loop that is emitted
 };
 
 } // namespace mlir::attn::nvidia
