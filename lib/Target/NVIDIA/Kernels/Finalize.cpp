@@ -67,6 +67,19 @@ struct ComputeInF32 : OpRewritePattern<OpTy> {
   }
 };
 
+/// One instruction, where a comparison and a selection would be two.
+template <typename From, typename To>
+struct OneInstruction : OpRewritePattern<From> {
+  using OpRewritePattern<From>::OpRewritePattern;
+  LogicalResult matchAndRewrite(From op,
+                                PatternRewriter &rewriter) const override {
+    if (!op.getType().isF32())
+      return failure();
+    rewriter.replaceOpWithNewOp<To>(op, op.getLhs(), op.getRhs());
+    return success();
+  }
+};
+
 struct AttnGpuFinalizePass final
     : impl::AttnGpuFinalizePassBase<AttnGpuFinalizePass> {
   void runOnOperation() override {
@@ -77,6 +90,8 @@ struct AttnGpuFinalizePass final
                  ComputeInF32<math::Log2Op>, ComputeInF32<math::TanhOp>,
                  ComputeInF32<math::ErfOp>, ComputeInF32<math::SqrtOp>,
                  ComputeInF32<math::RsqrtOp>>(context);
+    patterns.add<OneInstruction<arith::MaxNumFOp, LLVM::MaxNumOp>,
+                 OneInstruction<arith::MinNumFOp, LLVM::MinNumOp>>(context);
     populatePolynomialApproximateErfPattern(patterns);
     math::populateExpansionPatterns(patterns, {"tanh", "sinh", "cosh", "powf",
                                                "rsqrt", "roundeven", "fpowi",
