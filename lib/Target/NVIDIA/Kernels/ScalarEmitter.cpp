@@ -334,6 +334,18 @@ LogicalResult ScalarEmitter::emitScalar(Operation *op) {
     scalars[op->getResult(0)] = x;
     return success();
   }
+  if (auto widen = dyn_cast<arith::ExtFOp>(op);
+      widen && widen.getIn().getType().isBF16() && widen.getType().isF32() &&
+      lookup(widen.getIn())) {
+    // By its bits: a comparison of the result must not become one of bf16,
+    // for which ptxas has no instruction that flushes denormals.
+    Value bits = arith::BitcastOp::create(b, b.getIntegerType(16),
+                                          lookup(widen.getIn()));
+    bits = arith::ExtUIOp::create(b, b.getI32Type(), bits);
+    bits = arith::ShLIOp::create(b, bits, constant(16));
+    scalars[widen] = arith::BitcastOp::create(b, b.getF32Type(), bits);
+    return success();
+  }
   StringRef dialect = op->getName().getDialectNamespace();
   if ((dialect != "arith" && dialect != "math" && dialect != "ub") ||
       op->getNumRegions() || op->getNumResults() != 1)
