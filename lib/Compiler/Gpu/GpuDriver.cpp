@@ -115,16 +115,24 @@ llvm::Error Driver::lowerForGpu(const Target &target, AttentionPath attention) {
             return llvm::Error::success();
           }))
     return error;
-  if (llvm::Error error = advance(Stage::Bufferized, "assigning buffers", [&] {
-        std::string gpu =
-            ",\"gpu\":" + describeGpu(target.chip, cubin.cudaVersion, kernels);
-        if (llvm::Error error = describeModule(target, gpu))
-          return error;
-        if (Operation *gpuModule = findGpuModule(*module))
-          keepDeclarations(gpuModule);
-        return run("bufferized",
-                   [&](PassManager &pm) { buildGpuHostPipeline(pm); });
-      }))
+  if (llvm::Error error =
+          advance(Stage::Bufferized, "assigning buffers", [&]() -> llvm::Error {
+            std::string gpu =
+                ",\"gpu\":" +
+                describeGpu(target.chip, cubin.cudaVersion, kernels);
+            if (llvm::Error error = describeModule(target, gpu))
+              return error;
+            if (Operation *gpuModule = findGpuModule(*module))
+              keepDeclarations(gpuModule);
+            llvm::Error error = run("bufferized", [&](PassManager &pm) {
+              buildGpuHostPipeline(pm);
+            });
+            if (!error || fallback.empty())
+              return error;
+            // Why there is no better code says more.
+            llvm::consumeError(std::move(error));
+            return compiler::failure(fallback);
+          }))
     return error;
   return advance(Stage::LLVMDialect, "lowering to LLVM", [&]() -> llvm::Error {
     llvm::Error error = run("llvm-dialect", [&](PassManager &pm) {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "../Driver.h"
 #include "attn/Dialect/Attn/Transforms/Passes.h"
+#include "attn/Dialect/Device/IR/DeviceDialect.h"
 #include "attn/InitAll.h"
 #include "attn/Target/X86/Passes.h"
 #include "mlir/Pass/PassInstrumentation.h"
@@ -68,6 +69,17 @@ llvm::Error Driver::buildKernels(ModuleOp from, StringRef chip,
       std::make_unique<KeepAfter>("attn-gpu-lower-kernels", withKernels));
   if (failed(passes.run(*lowered)))
     return collected("the kernels cannot be built");
+  // What a block can have, less the kilobyte that the system takes.
+  int64_t limit = (chip == "sm_80" ? 163 : 227) * 1024;
+  int64_t most = 0;
+  lowered->walk([&](device::LaunchOp launch) {
+    most = std::max(most, static_cast<int64_t>(launch.getSharedBytes()));
+  });
+  if (most > limit)
+    return compiler::failure(path + ": a kernel would need " + Twine(most) +
+                             " bytes of shared memory, but a block on " + chip +
+                             " can have " + Twine(limit) +
+                             "; the head size is too large for its tiles");
   return llvm::Error::success();
 }
 

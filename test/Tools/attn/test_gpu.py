@@ -266,3 +266,11 @@ def test_explain_names_tiles(attn, tmp_path):
     code, out, err = attn("explain", "a.mlir", "--target", "sm_80")
     assert code == 0, err
     assert any(line.split()[-1:] == ["tiles"] for line in out.splitlines()), out
+
+
+def test_tiles_that_do_not_fit(attn, tmp_path):
+    """No launch that the GPU would refuse: an error, or a slower way that fits."""
+    text = ATTENTION.replace("x64x", "x512x").replace("x64x", "x512x")
+    (tmp_path / "wide.mlir").write_text(text)
+    code, _, err = attn("compile", "wide.mlir", "--target", "sm_90a", "-o", "wide.ptx")
+    assert code == 0 or (len(err.splitlines()) == 1 and "wide.mlir" in err), err
