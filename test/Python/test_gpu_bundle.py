@@ -87,7 +87,7 @@ def bundle(root, build, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundle")
     done = subprocess.run(
         ["bash", str(root / "tools" / "gpu-check.sh"), "pack", str(folder / "b.tar.gz"),
-         "--only", "causal f32", "--no-mechanisms"],
+         "--only", "causal bf16", "--no-mechanisms"],
         env=environment(root, build, PYTHON=sys.executable), capture_output=True, text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -110,7 +110,7 @@ def test_lean_runtime_stands_alone(bundle):
 def test_bundle_holds_programs(bundle):
     manifest = json.loads((bundle / "manifest.json").read_text())
     names = sorted(entry["name"] for entry in manifest["libraries"].values())
-    assert names == ["causal f32 (sm_80)", "causal f32 (sm_90a)"]
+    assert names == ["causal bf16 (sm_80)", "causal bf16 (sm_90a)"]
     for entry in manifest["libraries"].values():
         assert "error" not in entry, entry
         assert (bundle / entry["file"]).exists()
@@ -122,9 +122,9 @@ def test_bundle_runs_its_loader(bundle, build):
     script = (
         "import numpy as np, attn\n"
         "from attn.gpu import programs, store\n"
-        "program = next(p for p in programs.check_programs() if p.name == 'causal f32')\n"
+        "program = next(p for p in programs.check_programs() if p.name == 'causal bf16')\n"
         "model = store.Store().load(program.text, 'sm_90a')\n"
-        "inputs = {n: np.ones(sizes, np.float32) for n, (sizes, _) in program.inputs.items()}\n"
+        "inputs = {n: attn.bfloat16(np.ones(sizes)) for n, (sizes, _) in program.inputs.items()}\n"
         "print(model.run(inputs)['o'].shape)\n"
     )
     done = subprocess.run(
