@@ -84,11 +84,12 @@ def test_results(name, lowered):
 
 
 # Instructions beside the tensor cores' for each score element, and bytes of
-# spilled registers: what a kernel has to stay below. Causal kernels should
-# spill nothing, but the rare product that skips weights of 0 does.
+# spilled registers: what a kernel has to stay below. Wanted are 5.7, where warps
+# branch around the rescaling of their sums, and no spill: causal kernels spill in
+# the rare product that skips weights of 0.
 LOOPS = {
-    "dense": ((1, 2, 2, 512, 1024, 128, 128), "", 6.8, 0),
-    "causal": ((1, 2, 2, 1024, 1024, 128, 128), "#attn.causal", 7.1, 36),
+    "dense": ((1, 2, 2, 512, 1024, 128, 128), "", 5.8, 0),
+    "causal": ((1, 2, 2, 1024, 1024, 128, 128), "#attn.causal", 5.85, 36),
 }
 
 

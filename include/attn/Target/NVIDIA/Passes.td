@@ -46,7 +46,10 @@ def AttnGpuLowerKernelsPass
     `t / 4 + 8`, and of each 8 columns `2 (t % 4)` and the next.
   }];
   let options = [
-    Option<"chip", "chip", "std::string", "\"sm_80\"", "sm_80 or sm_90a">
+    Option<"chip", "chip", "std::string", "\"sm_80\"", "sm_80 or sm_90a">,
+    Option<"skipRescale", "skip-rescale", "bool", "true",
+           "sm_90a: branch around the rescaling of sums in warps whose maxima "
+           "stay">
   ];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::attn::device::AttnGPUDialect",

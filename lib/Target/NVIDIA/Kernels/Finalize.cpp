@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace mlir::attn {
@@ -75,7 +76,19 @@ struct OneInstruction : OpRewritePattern<From> {
                                 PatternRewriter &rewriter) const override {
     if (!op.getType().isF32())
       return failure();
-    rewriter.replaceOpWithNewOp<To>(op, op.getLhs(), op.getRhs());
+    // In one order, so that equal ones are found.
+    Value x = op.getLhs(), y = op.getRhs();
+    if (isa<BlockArgument>(y) && !isa<BlockArgument>(x))
+      std::swap(x, y);
+    bool ordered =
+        bitEnumContainsAny(op.getFastmath(), arith::FastMathFlags::nnan);
+    if (std::is_same_v<From, arith::MaxNumFOp> && ordered &&
+        (matchPattern(x, m_NegInfFloat()) ||
+         matchPattern(y, m_NegInfFloat()))) {
+      rewriter.replaceOp(op, matchPattern(x, m_NegInfFloat()) ? y : x);
+      return success();
+    }
+    rewriter.replaceOpWithNewOp<To>(op, x, y);
     return success();
   }
 };

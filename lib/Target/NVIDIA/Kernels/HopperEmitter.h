@@ -20,8 +20,10 @@ namespace mlir::attn::nvidia {
 class HopperEmitter : public FragmentEmitter {
 public:
   HopperEmitter(func::FuncOp source, gpu::GPUFuncOp target,
-                LLVM::GlobalOp sharedMemory, device::LaunchOp launch)
-      : FragmentEmitter(source, target, sharedMemory), launch(launch) {}
+                LLVM::GlobalOp sharedMemory, device::LaunchOp launch,
+                bool skipRescale)
+      : FragmentEmitter(source, target, sharedMemory), launch(launch),
+        skipRescale(skipRescale) {}
 
   LogicalResult emit(scf::ForallOp loop);
   /// Threads of a block, with the producer's.
@@ -87,6 +89,7 @@ protected:
   LogicalResult emitRotated(scf::ForOp op, const Rotation &rotation);
   LogicalResult emitIteration(scf::ForOp op, const Rotation &rotation,
                               Value variable, bool isFirst, Iteration &state);
+  LogicalResult emitRescale(linalg::GenericOp op);
   LogicalResult emitRowReduction(linalg::GenericOp op) override;
   Value sumOfQuad(Value x);
   void takeTurn();
@@ -126,6 +129,7 @@ protected:
 
   static constexpr int64_t ringStages = 2, barrierBytes = 1024;
   device::LaunchOp launch;
+  bool skipRescale; ///< where a warp has nothing to rescale
   SmallVector<Attribute> maps;
   SmallVector<Ring> rings;
   DenseMap<Operation *, SmallVector<Fetch>> fetches; ///< of loops of rings

@@ -138,6 +138,63 @@ void HopperEmitter::passTurn() {
   NVVM::BarrierArriveOp::create(b, next, constant(256));
 }
 
+/// Whether `op` multiplies the rows of `sums` by factors.
+static bool isRescale(Operation &op, Value sums) {
+  auto generic = dyn_cast<linalg::GenericOp>(op);
+  if (!generic || generic.getNumReductionLoops() != 0 ||
+      generic.getNumDpsInputs() != 1 || generic.getNumResults() != 1 ||
+      generic.getDpsInitOperand(0)->get() != sums)
+    return false;
+  auto times = generic.getBody()
+                   ->getTerminator()
+                   ->getOperand(0)
+                   .getDefiningOp<arith::MulFOp>();
+  Value factor = generic.getBody()->getArgument(0);
+  Value sum = generic.getBody()->getArgument(1);
+  AffineMap rows = generic.getIndexingMapsArray()[0];
+  return times && rows.getNumResults() == 1 &&
+         rows.getResult(0) == getAffineDimExpr(0, op.getContext()) &&
+         ((times.getLhs() == factor && times.getRhs() == sum) ||
+          (times.getLhs() == sum && times.getRhs() == factor));
+}
+
+/// Once the maxima of a warp's rows stay as they are, its factors are all 1.
+LogicalResult HopperEmitter::emitRescale(linalg::GenericOp op) {
+  Tile sums = tiles[op.getDpsInitOperand(0)->get()];
+  auto found = tiles.find(op.getDpsInputOperand(0)->get());
+  if (found == tiles.end())
+    return fail(op, "reads what is no tile");
+  FailureOr<Tile> factors = inRegisters(found->second, op);
+  if (failed(factors))
+    return failure();
+  Value one = arith::ConstantOp::create(b, b.getF32FloatAttr(1));
+  Value differs;
+  for (Value x : factors->elements) {
+    Value own = arith::CmpFOp::create(b, arith::CmpFPredicate::UNE, x, one);
+    differs = differs ? arith::OrIOp::create(b, differs, own).getResult() : own;
+  }
+  Value any = NVVM::VoteSyncOp::create(
+      b, b.getI1Type(), constant(-1), differs,
+      NVVM::VoteSyncKindAttr::get(b.getContext(), NVVM::VoteSyncKind::any));
+  Layout layout = layoutOf(sums.type);
+  auto choice = scf::IfOp::create(b, ValueRange(sums.elements).getTypes(), any,
+                                  /*addThenBlock=*/true, /*addElseBlock=*/true);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToEnd(choice.elseBlock());
+    scf::YieldOp::create(b, sums.elements);
+    b.setInsertionPointToEnd(choice.thenBlock());
+    SmallVector<Value> scaled;
+    for (auto [i, x] : llvm::enumerate(sums.elements))
+      scaled.push_back(arith::MulFOp::create(
+          b, x, factors->elements[layout.rowOf(static_cast<int64_t>(i))]));
+    scf::YieldOp::create(b, scaled);
+  }
+  sums.elements = llvm::to_vector_of<Value>(choice.getResults());
+  tiles[op.getResult(0)] = sums;
+  return success();
+}
+
 /// One iteration: the first product, then the second one of the iteration
 /// before (unless this `isFirst`), under which the rest is computed.
 LogicalResult HopperEmitter::emitIteration(scf::ForOp op,
@@ -198,8 +255,11 @@ LogicalResult HopperEmitter::emitIteration(scf::ForOp op,
   }
   for (Operation &inner : body.without_terminator()) {
     b.setLoc(inner.getLoc());
-    if (rotation.late.contains(&inner) && &inner != rotation.second.op &&
-        failed(emitOp(&inner)))
+    if (!rotation.late.contains(&inner) || &inner == rotation.second.op)
+      continue;
+    if (skipRescale && !isFirst && isRescale(inner, sums)
+            ? failed(emitRescale(cast<linalg::GenericOp>(inner)))
+            : failed(emitOp(&inner)))
       return failure();
   }
   finishCopies();

@@ -97,7 +97,8 @@ struct AttnGpuLowerKernelsPass final
                           gpu::GPUModuleOp module) {
     scf::ForallOp loop = *kernel.getOps<scf::ForallOp>().begin();
     gpu::GPUFuncOp target = create(kernel, module, 1);
-    HopperEmitter emitter(kernel, target, sharedMemory(module), launch);
+    HopperEmitter emitter(kernel, target, sharedMemory(module), launch,
+                          skipRescale);
     if (failed(emitter.emit(loop))) {
       launch.emitRemark() << "has no warpgroups: " << emitter.reason();
       target.erase();
