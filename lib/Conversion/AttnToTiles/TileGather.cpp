@@ -176,6 +176,7 @@ TileProgram::State TileProgram::visitGatheredTile(const ListVisit &visit,
                                          strides)
         .getResult();
   };
+  // In their natural layout, each load reads the rows that it needs.
   Value keyRows;
   if (!options.naturalLayout)
     keyRows = gatherRows(visit, key, visit.tile.keyHead, 0, headDim, width);
@@ -204,9 +205,7 @@ TileProgram::State TileProgram::visitGatheredTile(const ListVisit &visit,
     }
     packedKeys = expanded(packed, 3);
   }
-  if (options.naturalLayout) {
-    // Each load reads the rows that it needs.
-  } else if (packedValues) {
+  if (packedValues) {
     Value valueRows =
         gatherRows(visit, value, visit.tile.valueHead, 0, valueDim, width);
     Value flat = empty({c(width / 2), c(2 * valueDim)}, element);
@@ -231,13 +230,13 @@ TileProgram::State TileProgram::visitGatheredTile(const ListVisit &visit,
                           gatherRows(visit, value, visit.tile.valueHead,
                                      panel * valuePanel, valuePanel, width));
     packedPanels = expanded(values, 3);
-  } else {
+  } else if (!options.naturalLayout) {
     Value valueRows =
         gatherRows(visit, value, visit.tile.valueHead, 0, valueDim, width);
     key = {expanded(keyRows, 2)};
     value = {expanded(valueRows, 2)};
   }
-  bool mayExceed = width != keyTile;
+  bool mayExceed = width != keyTile || keyStep == keyTile;
   auto keep = [&](const MaskPoint &point) {
     OpFoldResult candidate = math.floorDiv(point.key, visit.list().granule);
     OpFoldResult kept = keepInList(visit, point, candidate);

@@ -5,6 +5,29 @@
 
 include "mlir/Pass/PassBase.td"
 
+def AttnGpuParallelizePass
+    : Pass<"attn-gpu-parallelize", "::mlir::func::FuncOp"> {
+  let summary = "work outside of tile programs becomes parallel loops over elements";
+  let description = [{
+    Pre:  tile programs and `linalg` on tensors.
+    Post: every `linalg` operation and every slice that moves elements, outside
+          of `scf.forall`, is an `scf.forall` over the elements of its result.
+
+    ```mlir
+    func.func @twice(%x: tensor<?xf32>, %y: tensor<?xf32>) -> tensor<?xf32> {
+      %r = linalg.add ins(%x, %x : tensor<?xf32>, tensor<?xf32>)
+        outs(%y : tensor<?xf32>) -> tensor<?xf32>
+      return %r : tensor<?xf32>
+    }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::scf::SCFDialect",
+    "::mlir::tensor::TensorDialect"
+  ];
+}
+
 def AttnGpuOutlinePass : Pass<"attn-gpu-outline", "::mlir::ModuleOp"> {
   let summary = "parallel loops become launches of kernels";
   let description = [{
@@ -26,7 +49,8 @@ def AttnGpuOutlinePass : Pass<"attn-gpu-outline", "::mlir::ModuleOp"> {
     ```
   }];
   let dependentDialects = [
-    "::mlir::arith::ArithDialect", "::mlir::attn::device::AttnGPUDialect"
+    "::mlir::arith::ArithDialect", "::mlir::attn::device::AttnGPUDialect",
+    "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"
   ];
 }
 

@@ -15,7 +15,7 @@ FailureOr<SmallVector<Value>> FragmentEmitter::flatten(Value x, Operation *op) {
   auto found = tiles.find(x);
   if (found == tiles.end())
     return fail(op, "carries what is no tile");
-  if (found->second.kind == Tile::Kind::Global)
+  if (isGlobal(x))
     return SmallVector<Value>{};
   FailureOr<Tile> tile = inRegisters(found->second, op);
   if (failed(tile))
@@ -25,6 +25,8 @@ FailureOr<SmallVector<Value>> FragmentEmitter::flatten(Value x, Operation *op) {
 
 LogicalResult FragmentEmitter::bind(Value x, ValueRange &values,
                                     Operation *op) {
+  if (isGlobal(x))
+    return success();
   auto type = dyn_cast<RankedTensorType>(x.getType());
   if (!type) {
     scalars[x] = values.front();
@@ -45,12 +47,6 @@ LogicalResult FragmentEmitter::bind(Value x, ValueRange &values,
   return success();
 }
 
-/// Whether a value of the program is a tensor in global memory.
-static bool isGlobal(const DenseMap<Value, Tile> &tiles, Value x) {
-  auto found = tiles.find(x);
-  return found != tiles.end() && found->second.kind == Tile::Kind::Global;
-}
-
 LogicalResult FragmentEmitter::emitRegion(Block &block, Operation *op,
                                           SmallVector<Value> &results) {
   int64_t before = usedShared;
@@ -63,6 +59,7 @@ LogicalResult FragmentEmitter::emitRegion(Block &block, Operation *op,
     llvm::append_range(results, *flat);
   }
   finishCopies();
+  finishStores();
   usedShared = before;
   return success();
 }
@@ -83,11 +80,44 @@ LogicalResult FragmentEmitter::emitLoopBody(scf::ForOp op, ValueRange carried) {
   return success();
 }
 
+/// Whether `x` is `start` after insertions into it.
+static bool writesInPlace(Value x, Value start) {
+  while (x != start) {
+    Operation *op = x.getDefiningOp();
+    if (auto insert = dyn_cast_if_present<tensor::InsertOp>(op))
+      x = insert.getDest();
+    else if (auto insert = dyn_cast_if_present<tensor::InsertSliceOp>(op))
+      x = insert.getDest();
+    else if (auto loop = dyn_cast_if_present<scf::ForOp>(op))
+      x = loop.getInitArgs()[cast<OpResult>(x).getResultNumber()];
+    else if (auto choice = dyn_cast_if_present<scf::IfOp>(op))
+      return llvm::all_of(
+          std::array<Block *, 2>{choice.thenBlock(), choice.elseBlock()},
+          [&](Block *block) {
+            return writesInPlace(block->getTerminator()->getOperand(
+                                     cast<OpResult>(x).getResultNumber()),
+                                 start);
+          });
+    else
+      return false;
+  }
+  return true;
+}
+
 LogicalResult FragmentEmitter::emitLoop(scf::ForOp op) {
   SmallVector<Value> start;
-  for (Value x : op.getInitArgs()) {
-    if (isGlobal(tiles, x))
-      return fail(op, "carries a tensor in global memory");
+  for (auto [i, x] : llvm::enumerate(op.getInitArgs())) {
+    if (isGlobal(x)) {
+      // It stays where it is: the loop writes it in place.
+      Value next = op.getBody()->getTerminator()->getOperand(i);
+      if (!writesInPlace(next, op.getRegionIterArg(i)))
+        return fail(op, "carries different tensors in global memory");
+      alias(x, op.getRegionIterArg(i));
+      alias(x, op.getResult(i));
+      // No thread reads any more what is overwritten.
+      barrier();
+      continue;
+    }
     FailureOr<SmallVector<Value>> flat = flatten(x, op);
     if (failed(flat))
       return failure();
@@ -214,6 +244,10 @@ LogicalResult FragmentEmitter::emitIf(scf::IfOp op) {
     b.setInsertionPoint(scratch.thenYield());
     if (failed(emitRegion(*op.thenBlock(), op, thenValues)))
       return failure();
+    for (auto [i, x] :
+         llvm::enumerate(op.thenBlock()->getTerminator()->getOperands()))
+      if (isGlobal(x))
+        alias(x, op.getResult(i));
     if (op.elseBlock()) {
       b.setInsertionPoint(scratch.elseYield());
       if (failed(emitRegion(*op.elseBlock(), op, elseValues)))

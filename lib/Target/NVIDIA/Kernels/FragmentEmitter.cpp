@@ -15,18 +15,24 @@ FragmentEmitter::FragmentEmitter(func::FuncOp source, gpu::GPUFuncOp target,
 }
 
 int64_t FragmentEmitter::warpsFor(scf::ForallOp loop) {
-  int64_t rows = 0;
+  int64_t rows = 0, ofVectors = 0;
   loop->walk([&](linalg::GenericOp op) {
+    auto type = dyn_cast<RankedTensorType>(op->getResult(0).getType());
+    if (!type || !type.hasStaticShape() || type.getRank() == 0)
+      return;
+    ofVectors = std::max(ofVectors, type.getDimSize(0));
     if (auto product = matchContraction(op))
       rows = std::max(rows, product->rows);
   });
+  if (rows == 0)
+    rows = ofVectors;
   return std::min<int64_t>(llvm::divideCeil(rows, 16), 4);
 }
 
 LogicalResult FragmentEmitter::emit(scf::ForallOp loop) {
   warps = warpsFor(loop);
   if (warps == 0)
-    return fail(loop, "has no product of tiles");
+    return fail(loop, "has no tiles");
   if (failed(emitBefore(loop)) || failed(emitBlock(*loop.getBody())))
     return failure();
   return emitResults(loop);
@@ -53,6 +59,12 @@ LogicalResult FragmentEmitter::emitResults(scf::ForallOp loop) {
   for (Operation &op : loop.getTerminator().getYieldingOps()) {
     auto insert = cast<tensor::ParallelInsertSliceOp>(op);
     View view = views.lookup(insert.getDest());
+    if (isGlobal(insert.getSource())) {
+      // It was written in place.
+      if (views.lookup(insert.getSource()).buffer == view.buffer)
+        continue;
+      return fail(&op, "copies a part of a tensor in global memory");
+    }
     View part;
     part.buffer = view.buffer;
     part.offsets = view.offsets;
@@ -80,6 +92,10 @@ LogicalResult FragmentEmitter::emitOp(Operation *op) {
     return emitIf(choice);
   if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op))
     return emitSlice(slice);
+  if (auto insert = dyn_cast<tensor::InsertSliceOp>(op))
+    return emitInsertSlice(insert);
+  if (auto insert = dyn_cast<tensor::InsertOp>(op))
+    return emitInsert(insert);
   if (auto empty = dyn_cast<tensor::EmptyOp>(op)) {
     Tile &tile = tiles[empty];
     tile.type = empty.getType();
@@ -135,6 +151,77 @@ LogicalResult FragmentEmitter::emitSlice(tensor::ExtractSliceOp op) {
     tile.rowCount = valueOf(rows);
   tiles[op.getResult()] = tile;
   return success();
+}
+
+bool FragmentEmitter::isGlobal(Value x) const {
+  auto found = tiles.find(x);
+  return views.contains(x) ||
+         (found != tiles.end() && found->second.kind == Tile::Kind::Global);
+}
+
+void FragmentEmitter::alias(Value from, Value to) {
+  View view = views.lookup(from);
+  views[to] = view;
+  Tile tile = tiles.lookup(from);
+  tile.kind = Tile::Kind::Global;
+  tile.type = cast<RankedTensorType>(to.getType());
+  tile.view = view;
+  tiles[to] = tile;
+}
+
+void FragmentEmitter::finishStores() {
+  if (stored)
+    barrier();
+  stored = false;
+}
+
+/// One thread writes an element to global memory.
+LogicalResult FragmentEmitter::emitInsert(tensor::InsertOp op) {
+  if (!isGlobal(op.getDest()))
+    return fail(op, "writes an element of a tile");
+  View view = views.lookup(op.getDest());
+  SmallVector<Value> at;
+  for (Value index : op.getIndices())
+    at.push_back(lookup(index));
+  Value first =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::eq, thread, constant(0));
+  auto guard = scf::IfOp::create(b, first, /*withElse=*/false);
+  {
+    OpBuilder::InsertionGuard inner(b);
+    b.setInsertionPoint(guard.thenYield());
+    store(view, at, lookup(op.getScalar()));
+  }
+  stored = true;
+  alias(op.getDest(), op.getResult());
+  return success();
+}
+
+LogicalResult FragmentEmitter::emitInsertSlice(tensor::InsertSliceOp op) {
+  if (!isGlobal(op.getDest()))
+    return fail(op, "writes a part of a tile");
+  if (!llvm::all_of(op.getMixedStrides(),
+                    [](OpFoldResult x) { return isConstantIntValue(x, 1); }))
+    return fail(op, "writes a part with steps other than 1");
+  View view = views.lookup(op.getDest()), part;
+  part.buffer = view.buffer;
+  part.offsets = view.offsets;
+  llvm::SmallBitVector dropped = op.getDroppedDims();
+  for (auto [i, offset] : llvm::enumerate(op.getMixedOffsets())) {
+    int64_t dim = view.dims[i];
+    part.offsets[dim] = add(part.offsets[dim], valueOf(offset));
+    if (dropped.test(i))
+      continue;
+    part.dims.push_back(dim);
+    part.sizes.push_back(valueOf(op.getMixedSizes()[i]));
+  }
+  alias(op.getDest(), op.getResult());
+  if (isGlobal(op.getSource())) {
+    if (views.lookup(op.getSource()).buffer == view.buffer)
+      return success();
+    return fail(op, "copies a part of a tensor in global memory");
+  }
+  stored = true;
+  return storeResult(op.getSource(), part, op);
 }
 
 /// Whether the body reads its element of the result.
@@ -204,8 +291,11 @@ FailureOr<Value> FragmentEmitter::emitExtract(tensor::ExtractOp op) {
   for (Value index : op.getIndices())
     at.push_back(lookup(index));
   auto view = views.find(op.getTensor());
-  if (view != views.end())
+  if (view != views.end()) {
+    if (!view->second.buffer->readOnly)
+      finishStores();
     return load(view->second, at);
+  }
   auto tile = tiles.find(op.getTensor());
   if (tile == tiles.end())
     return fail(op, "reads what is no tile");

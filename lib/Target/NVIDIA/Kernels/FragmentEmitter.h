@@ -38,7 +38,7 @@ public:
   /// Bytes of dynamic shared memory.
   int64_t sharedBytes() const { return mostShared; }
   int64_t threads() const { return warps * 32; }
-  /// The number of warps for a tile program; 0 if it has no product of tiles.
+  /// The number of warps for a tile program; 0 if it has no tiles.
   static int64_t warpsFor(scf::ForallOp loop);
 
 protected:
@@ -48,6 +48,13 @@ protected:
   Value emitIndex(linalg::IndexOp op) override;
   LogicalResult emitGeneric(linalg::GenericOp op);
   LogicalResult emitSlice(tensor::ExtractSliceOp op);
+  LogicalResult emitInsert(tensor::InsertOp op);
+  LogicalResult emitInsertSlice(tensor::InsertSliceOp op);
+  bool isGlobal(Value x) const;
+  /// `to` is the tensor in global memory that `from` is.
+  void alias(Value from, Value to);
+  /// Makes what threads wrote to global memory seen by all of them.
+  void finishStores();
   LogicalResult storeResult(Value source, const View &view, Operation *op);
   /// What stands before the loop, and the loop's variables and results.
   LogicalResult emitBefore(scf::ForallOp loop);
@@ -138,6 +145,7 @@ protected:
   bool pending = false; ///< copies are under way
   /// Reductions are of whole rows, not of what a thread has of them.
   bool sharesRows = true;
+  bool stored = false;  ///< to global memory, unseen by other threads
 
 private:
   /// Of the body that is emitted.

@@ -4,6 +4,7 @@
 #include "attn/Target/NVIDIA/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/Transforms/RegionUtils.h"
@@ -62,6 +63,111 @@ Value countPoints(ImplicitLocOpBuilder &b, scf::ForallOp loop) {
   return count;
 }
 
+/// Whether an element is written by itself.
+bool isWrittenByElement(Value x) {
+  return llvm::any_of(x.getUses(), [](OpOperand &use) {
+    Operation *user = use.getOwner();
+    if (isa<tensor::InsertOp>(user))
+      return true;
+    auto loop = dyn_cast<scf::ForOp>(user);
+    return loop && use.getOperandNumber() >= loop.getNumControlOperands() &&
+           isWrittenByElement(loop.getTiedLoopRegionIterArg(&use));
+  });
+}
+
+/// `x`, a value of the loop's body, computed again before the loop; null if it
+/// depends on the point.
+Value computeBefore(ImplicitLocOpBuilder &b, scf::ForallOp loop, Value x) {
+  if (!loop->isAncestor(x.getParentBlock()->getParentOp()))
+    return x;
+  Operation *op = x.getDefiningOp();
+  if (!op || op->getNumRegions() ||
+      !isa<arith::ArithDialect, tensor::TensorDialect>(op->getDialect()))
+    return {};
+  IRMapping map;
+  for (Value operand : op->getOperands()) {
+    Value before = computeBefore(b, loop, operand);
+    if (!before)
+      return {};
+    map.map(operand, before);
+  }
+  return b.clone(*op, map)->getResult(cast<OpResult>(x).getResultNumber());
+}
+
+/// Lists that a point collects, of a size known at run time only, live in a
+/// part of one tensor that the host allocates.
+scf::ForallOp hoistScratch(scf::ForallOp loop) {
+  SmallVector<tensor::EmptyOp> lists;
+  loop.walk([&](tensor::EmptyOp op) {
+    if (!op.getType().hasStaticShape() || isWrittenByElement(op))
+      lists.push_back(op);
+  });
+  for (tensor::EmptyOp list : lists) {
+    ImplicitLocOpBuilder b(list.getLoc(), loop);
+    SmallVector<OpFoldResult> sizes;
+    bool isKnown = true;
+    for (OpFoldResult size : list.getMixedSizes()) {
+      if (auto value = dyn_cast<Value>(size)) {
+        Value before = computeBefore(b, loop, value);
+        isKnown &= before != nullptr;
+        size = before;
+      }
+      sizes.push_back(size);
+    }
+    if (!isKnown)
+      continue;
+    SmallVector<OpFoldResult> all = {countPoints(b, loop)};
+    llvm::append_range(all, sizes);
+    Value scratch =
+        tensor::EmptyOp::create(b, all, list.getType().getElementType());
+    SmallVector<Value> outs(loop.getOutputs());
+    outs.push_back(scratch);
+    auto wider = scf::ForallOp::create(b, loop.getMixedLowerBound(),
+                                       loop.getMixedUpperBound(),
+                                       loop.getMixedStep(), outs, std::nullopt);
+    wider.getTerminator().erase();
+    Block *body = wider.getBody();
+    SmallVector<Value> arguments(body->getArguments());
+    Value own = arguments.pop_back_val();
+    b.setInsertionPointToEnd(body);
+    body->getOperations().splice(body->end(), loop.getBody()->getOperations());
+    for (auto [from, to] : llvm::zip(loop.getBody()->getArguments(), arguments))
+      from.replaceAllUsesWith(to);
+    b.setInsertionPointToStart(body);
+    Value point = arith::ConstantIndexOp::create(b, 0);
+    for (auto [index, lower, upper, step] :
+         llvm::zip(wider.getInductionVars(), wider.getMixedLowerBound(),
+                   wider.getMixedUpperBound(), wider.getMixedStep())) {
+      auto value = [&](OpFoldResult x) {
+        return getValueOrCreateConstantIndexOp(b, b.getLoc(), x);
+      };
+      Value size = arith::SubIOp::create(b, value(upper), value(lower));
+      Value number = arith::SubIOp::create(b, index, value(lower));
+      if (!isConstantIntValue(step, 1)) {
+        size = arith::CeilDivSIOp::create(b, size, value(step));
+        number = arith::DivUIOp::create(b, number, value(step));
+      }
+      point = arith::MulIOp::create(b, point, size);
+      point = arith::AddIOp::create(b, point, number);
+    }
+    b.setInsertionPoint(list);
+    SmallVector<OpFoldResult> offsets(all.size(), b.getIndexAttr(0));
+    SmallVector<OpFoldResult> ones(all.size(), b.getIndexAttr(1));
+    offsets[0] = point;
+    all = {b.getIndexAttr(1)};
+    llvm::append_range(all, list.getMixedSizes());
+    Value part = tensor::ExtractSliceOp::create(b, list.getType(), own, offsets,
+                                                all, ones);
+    list.replaceAllUsesWith(part);
+    list.erase();
+    for (auto [from, to] : llvm::zip(loop.getResults(), wider.getResults()))
+      from.replaceAllUsesWith(to);
+    loop.erase();
+    loop = wider;
+  }
+  return loop;
+}
+
 struct AttnGpuOutlinePass final
     : impl::AttnGpuOutlinePassBase<AttnGpuOutlinePass> {
   void runOnOperation() override {
@@ -80,6 +186,7 @@ struct AttnGpuOutlinePass final
   }
 
   void outline(scf::ForallOp loop, SymbolTable &symbols) {
+    loop = hoistScratch(loop);
     Operands operands = collect(loop);
     SmallVector<Value> parameters(operands.ins);
     llvm::append_range(parameters, operands.outs);

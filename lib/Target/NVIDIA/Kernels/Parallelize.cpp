@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attn/Target/NVIDIA/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Affine/Utils.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
@@ -25,14 +26,11 @@ public:
 
   using Body = llvm::function_ref<SmallVector<Value>(ValueRange point)>;
 
-  /// `place` lists, for each destination, the loop of each of its dimensions.
-  scf::ForallOp
-  build(ArrayRef<OpFoldResult> sizes, ValueRange destinations,
-        ArrayRef<SmallVector<OpFoldResult>> offsets,
-        llvm::function_ref<SmallVector<OpFoldResult>(unsigned destination,
-                                                     ValueRange point)>
-            place,
-        Body body) {
+  /// `place` is where an element of a destination stands.
+  scf::ForallOp build(
+      ArrayRef<OpFoldResult> sizes, ValueRange destinations,
+      llvm::function_ref<SmallVector<OpFoldResult>(unsigned, ValueRange)> place,
+      Body body) {
     auto loop = scf::ForallOp::create(b, sizes, destinations, std::nullopt);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPoint(loop.getTerminator());
@@ -47,8 +45,8 @@ public:
           tensor::ExtractSliceOp::create(b, scalar, own, at, ones, ones);
       part = tensor::InsertOp::create(b, value, part, ValueRange());
       OpBuilder::InsertionGuard inner(b);
-      b.setInsertionPointToEnd(
-          cast<scf::InParallelOp>(loop.getTerminator()).getBody());
+      scf::InParallelOp end = loop.getTerminator();
+      b.setInsertionPointToEnd(end.getBody());
       tensor::ParallelInsertSliceOp::create(b, part, own, at, ones, ones);
     }
     return loop;
@@ -124,7 +122,7 @@ struct AttnGpuParallelizePass final
     if (empty.getType() != op.getType())
       empty = tensor::CastOp::create(b, op.getType(), empty);
     auto loop = ElementLoop(b).build(
-        sizes, empty, {},
+        sizes, empty,
         [](unsigned, ValueRange point) { return getAsOpFoldResult(point); },
         [&](ValueRange point) {
           SmallVector<Value> place = placeOf(
@@ -140,9 +138,8 @@ struct AttnGpuParallelizePass final
     SmallVector<OpFoldResult> sizes =
         tensor::getMixedSizes(b, op.getLoc(), op.getSource());
     llvm::SmallBitVector dropped = op.getDroppedDims();
-    SmallVector<SmallVector<Value>> places(1);
     auto loop = ElementLoop(b).build(
-        sizes, op.getDest(), {},
+        sizes, op.getDest(),
         [&](unsigned, ValueRange point) {
           return getAsOpFoldResult(placeOf(
               b, point, dropped, op.getMixedOffsets(), op.getMixedStrides()));
@@ -157,7 +154,7 @@ struct AttnGpuParallelizePass final
   void insertElement(IRRewriter &rewriter, tensor::InsertOp op) {
     ImplicitLocOpBuilder b(op.getLoc(), rewriter);
     auto loop = ElementLoop(b).build(
-        OpFoldResult(b.getIndexAttr(1)), op.getDest(), {},
+        OpFoldResult(b.getIndexAttr(1)), op.getDest(),
         [&](unsigned, ValueRange) {
           return getAsOpFoldResult(op.getIndices());
         },
@@ -206,7 +203,7 @@ struct AttnGpuParallelizePass final
       return indices;
     };
     auto loop = ElementLoop(b).build(
-        sizes, op.getDpsInits(), {},
+        sizes, op.getDpsInits(),
         [&](unsigned i, ValueRange point) {
           AffineMap map = op.getMatchingIndexingMap(op.getDpsInitOperand(i));
           return getAsOpFoldResult(
@@ -259,7 +256,6 @@ struct AttnGpuParallelizePass final
           // One loop after the other, innermost last.
           OpBuilder::InsertionGuard guard(b);
           SmallVector<Value> inner;
-          scf::ForOp outermost;
           SmallVector<scf::ForOp> nest;
           ValueRange sums = start;
           for (unsigned dim : reduced) {
