@@ -145,7 +145,7 @@ protected:
   bool pending = false; ///< copies are under way
   /// Reductions are of whole rows, not of what a thread has of them.
   bool sharesRows = true;
-  bool stored = false;  ///< to global memory, unseen by other threads
+  bool stored = false; ///< to global memory, unseen by other threads
 
 private:
   /// Of the body that is emitted.
