@@ -3,10 +3,12 @@
 #include "Context.h"
 #include "LibraryCaches.h"
 #include "OpenMP.h"
+#include <atomic>
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <pthread.h>
 #include <utility>
 
 using namespace attn::rt;
@@ -199,11 +201,29 @@ LibraryCaches &Context::libraryCaches() {
 static thread_local Context *threadContext = nullptr;
 static thread_local std::jmp_buf *workerFailurePoint = nullptr;
 
+static std::atomic<bool> startedThreads = false;
+static std::atomic<bool> lostThreads = false;
+
+/// A process that was forked has none of the threads that ran before, but
+/// OpenMP would wait for them forever: such a process works on one.
+static bool mayUseThreads() {
+  static const bool watches = pthread_atfork(nullptr, nullptr, [] {
+                                if (startedThreads)
+                                  lostThreads = true;
+                              }) == 0;
+  (void)watches;
+  return !lostThreads;
+}
+
 ContextScope::ContextScope(Context &context)
     : outer(threadContext), outerThreads(omp_get_max_threads()) {
   threadContext = &context;
-  if (context.threads > 0)
+  if (!mayUseThreads())
+    omp_set_num_threads(1);
+  else if (context.threads > 0)
     omp_set_num_threads(context.threads);
+  if (omp_get_max_threads() > 1)
+    startedThreads = true;
 }
 
 ContextScope::~ContextScope() {

@@ -2,6 +2,7 @@
 """The Python package on a module that is compiled by hand."""
 
 import gc
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -59,6 +60,22 @@ def test_outputs_outlive_the_model(artifact):
     del model
     gc.collect()
     np.testing.assert_array_equal(kept, (A + BIAS)[1:])
+
+
+def test_a_forked_process_runs(artifact):
+    """The threads of the parent are not there in the child, which must not wait
+    for them."""
+    model = attn.load(artifact)
+    model.set_threads(2)
+    sizes = [(info.name, info.dtype, [d if isinstance(d, int) and d > 0 else 2 for d in info.shape]) for info in model.inputs]
+    given = {name: np.ones(shape, dtype) for name, dtype, shape in sizes}
+    model.run(given)
+    child = multiprocessing.get_context("fork").Process(target=model.run, args=(given,))
+    child.start()
+    child.join(60)
+    hangs = child.is_alive()
+    child.kill()
+    assert not hangs and child.exitcode == 0
 
 
 def test_threads(model):

@@ -178,6 +178,7 @@ LogicalResult FragmentEmitter::emitLoop(scf::ForOp op) {
   auto loop = scf::ForOp::create(b, lower, upper, step, start);
   {
     OpBuilder::InsertionGuard guard(b);
+    loop.getBody()->clear(); // what carries nothing has a terminator already
     b.setInsertionPointToStart(loop.getBody());
     ValueRange carried = loop.getRegionIterArgs();
     Value variable = loop.getInductionVar();
@@ -259,6 +260,7 @@ LogicalResult FragmentEmitter::emitIf(scf::IfOp op) {
                                   /*addElseBlock=*/true);
   auto move = [&](Block *from, Block *to, ValueRange values) {
     from->getTerminator()->erase();
+    to->clear();
     to->getOperations().splice(to->end(), from->getOperations());
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToEnd(to);

@@ -158,12 +158,19 @@ public:
   using ScalarEmitter::ScalarEmitter;
   static constexpr int64_t threads = 128;
   LogicalResult emit(scf::ForallOp loop);
-  /// Whether the body works on single elements only.
+  /// Whether the body works on single elements, or on parts of tensors in
+  /// global memory that are no tiles.
   static bool accepts(scf::ForallOp loop);
 
 protected:
   LogicalResult emitOp(Operation *op) override;
+  Value emitIndex(linalg::IndexOp op) override;
   LogicalResult emitRegion(Block &block, SmallVector<Value> &results);
+  LogicalResult emitLinalg(linalg::LinalgOp op);
+
+private:
+  /// Of the element that is computed.
+  SmallVector<Value> loopIndices;
 };
 
 } // namespace mlir::attn::nvidia

@@ -120,7 +120,7 @@ struct AttnGpuLowerKernelsPass final
                       gpu::GPUModuleOp module) {
     scf::ForallOp loop = *kernel.getOps<scf::ForallOp>().begin();
     OpBuilder b(&getContext());
-    std::string reason;
+    std::string reason = "it has neither tiles nor elements of its own";
     if (PointEmitter::accepts(loop)) {
       gpu::GPUFuncOp target = create(kernel, module, PointEmitter::threads);
       PointEmitter emitter(kernel, target);

@@ -64,7 +64,8 @@ struct AttnGpuParallelizePass final
       if (isa<scf::ForallOp>(op))
         return WalkResult::skip();
       if (isa<linalg::LinalgOp, tensor::ExtractSliceOp, tensor::InsertSliceOp,
-              tensor::PadOp, tensor::ConcatOp, tensor::InsertOp>(op))
+              tensor::PadOp, tensor::ConcatOp, tensor::InsertOp,
+              tensor::SplatOp>(op))
         work.push_back(op);
       return isa<linalg::LinalgOp>(op) ? WalkResult::skip()
                                        : WalkResult::advance();
@@ -80,7 +81,17 @@ struct AttnGpuParallelizePass final
         insertElement(rewriter, insert);
       else if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op))
         parallelize(rewriter, linalgOp);
+      else if (auto splat = dyn_cast<tensor::SplatOp>(op))
+        parallelize(rewriter, fillFor(rewriter, splat));
     }
+  }
+
+  /// Takes the place of a splat, for which the host would fill memory itself.
+  static linalg::LinalgOp fillFor(IRRewriter &rewriter, tensor::SplatOp splat) {
+    Value empty = tensor::EmptyOp::create(
+        rewriter, splat.getLoc(), splat.getType(), splat.getDynamicSizes());
+    return rewriter.replaceOpWithNewOp<linalg::FillOp>(splat, splat.getInput(),
+                                                       empty);
   }
 
   static Value at(ImplicitLocOpBuilder &b, OpFoldResult x) {

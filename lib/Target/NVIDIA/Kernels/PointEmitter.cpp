@@ -7,8 +7,9 @@ using namespace mlir;
 using namespace mlir::attn::nvidia;
 
 bool PointEmitter::accepts(scf::ForallOp loop) {
+  bool noTiles = FragmentEmitter::warpsFor(loop) == 0;
   return !loop.getBody()
-              ->walk([](Operation *op) {
+              ->walk([&](Operation *op) {
                 StringRef dialect = op->getName().getDialectNamespace();
                 if (dialect == "arith" || dialect == "math" ||
                     dialect == "ub" ||
@@ -17,6 +18,9 @@ bool PointEmitter::accepts(scf::ForallOp loop) {
                         tensor::ParallelInsertSliceOp, tensor::DimOp,
                         scf::ForOp, scf::IfOp, scf::WhileOp, scf::ConditionOp,
                         scf::YieldOp, scf::InParallelOp>(op))
+                  return WalkResult::advance();
+                // Tiles belong to the threads of a block.
+                if (noTiles && dialect == "linalg")
                   return WalkResult::advance();
                 return WalkResult::interrupt();
               })
@@ -64,7 +68,71 @@ LogicalResult PointEmitter::emitRegion(Block &block,
   return success();
 }
 
+/// Loops over the elements, one after the other; results are written in place.
+LogicalResult PointEmitter::emitLinalg(linalg::LinalgOp op) {
+  SmallVector<Value> sizes(op.getNumLoops());
+  for (OpOperand &operand : op->getOpOperands()) {
+    if (!isa<TensorType>(operand.get().getType()))
+      continue;
+    auto view = views.find(operand.get());
+    if (view == views.end())
+      return fail(op, "works on what is not in global memory");
+    AffineMap map = op.getMatchingIndexingMap(&operand);
+    for (auto [result, size] : llvm::zip(map.getResults(), view->second.sizes))
+      if (auto dim = dyn_cast<AffineDimExpr>(result))
+        sizes[dim.getPosition()] = size;
+      else if (!isa<AffineConstantExpr>(result))
+        return fail(op, "has a map that is no selection of dimensions");
+  }
+  if (llvm::is_contained(sizes, Value()))
+    return fail(op, "has a loop without a size");
+  OpBuilder::InsertionGuard guard(b);
+  SmallVector<Value> outer = std::move(loopIndices);
+  loopIndices.clear();
+  for (Value size : sizes) {
+    auto loop = scf::ForOp::create(b, constant(0), size, constant(1));
+    loopIndices.push_back(loop.getInductionVar());
+    b.setInsertionPointToStart(loop.getBody());
+  }
+  auto placeOf = [&](OpOperand &operand) {
+    SmallVector<Value> at;
+    for (AffineExpr result : op.getMatchingIndexingMap(&operand).getResults())
+      if (auto dim = dyn_cast<AffineDimExpr>(result))
+        at.push_back(loopIndices[dim.getPosition()]);
+      else
+        at.push_back(constant(cast<AffineConstantExpr>(result).getValue()));
+    return at;
+  };
+  Block &body = *op.getBlock();
+  for (OpOperand &operand : op->getOpOperands()) {
+    BlockArgument element = op.getMatchingBlockArgument(&operand);
+    if (element.use_empty())
+      continue;
+    Value x = operand.get();
+    scalars[element] = isa<TensorType>(x.getType())
+                           ? load(views.lookup(x), placeOf(operand))
+                           : lookup(x);
+  }
+  if (failed(emitBlock(body)))
+    return failure();
+  for (auto [operand, element] :
+       llvm::zip(op.getDpsInitsMutable(), body.getTerminator()->getOperands()))
+    store(views.lookup(operand.get()), placeOf(operand), lookup(element));
+  loopIndices = std::move(outer);
+  for (auto [result, init] : llvm::zip(op->getResults(), op.getDpsInits())) {
+    View view = views.lookup(init);
+    views[result] = view;
+  }
+  return success();
+}
+
+Value PointEmitter::emitIndex(linalg::IndexOp op) {
+  return loopIndices[op.getDim()];
+}
+
 LogicalResult PointEmitter::emitOp(Operation *op) {
+  if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op))
+    return emitLinalg(linalgOp);
   if (auto part = dyn_cast<tensor::ExtractSliceOp>(op)) {
     auto source = views.find(part.getSource());
     if (source == views.end())
@@ -151,6 +219,8 @@ LogicalResult PointEmitter::emitOp(Operation *op) {
     for (auto [from, to] : {std::pair(choice.thenBlock(), own.thenBlock()),
                             std::pair(choice.elseBlock(), own.elseBlock())}) {
       OpBuilder::InsertionGuard guard(b);
+      if (!to->empty())
+        to->back().erase(); // the terminator of a choice without results
       b.setInsertionPointToEnd(to);
       SmallVector<Value> results;
       if (from && failed(emitRegion(*from, results)))

@@ -294,8 +294,11 @@ LogicalResult ScalarEmitter::emitScalar(Operation *op) {
     auto attr = dyn_cast<TypedAttr>(constant.getValue());
     if (isa<ShapedType>(attr.getType()))
       return fail(op, "a constant tensor is not a parameter of the kernel");
+    // Bounds beyond what an i32 holds are as good as the largest one.
     if (attr.getType().isIndex())
-      attr = b.getI32IntegerAttr(cast<IntegerAttr>(attr).getInt());
+      attr = b.getI32IntegerAttr(std::clamp<int64_t>(
+          cast<IntegerAttr>(attr).getInt(), std::numeric_limits<int32_t>::min(),
+          std::numeric_limits<int32_t>::max()));
     scalars[constant] = arith::ConstantOp::create(b, attr);
     return success();
   }
@@ -325,6 +328,16 @@ LogicalResult ScalarEmitter::emitScalar(Operation *op) {
     Type to = convert(op->getResult(0).getType());
     unsigned from = x.getType().getIntOrFloatBitWidth();
     unsigned width = to.getIntOrFloatBitWidth();
+    if (from > width && op->getResult(0).getType().isIndex()) {
+      auto bound = [&](int64_t limit) -> Value {
+        return arith::ConstantOp::create(b,
+                                         IntegerAttr::get(x.getType(), limit));
+      };
+      x = arith::MaxSIOp::create(b, x,
+                                 bound(std::numeric_limits<int32_t>::min()));
+      x = arith::MinSIOp::create(b, x,
+                                 bound(std::numeric_limits<int32_t>::max()));
+    }
     if (from > width)
       x = arith::TruncIOp::create(b, to, x);
     else if (from < width && isa<arith::IndexCastOp>(op))
