@@ -44,9 +44,12 @@ struct AttnGpuLowerKernelsPass final
       return;
     SymbolTable symbols(getOperation());
     OpBuilder b(&getContext());
-    auto module =
-        gpu::GPUModuleOp::create(b, getOperation().getLoc(), kernelModuleName);
-    symbols.insert(module);
+    auto module = symbols.lookup<gpu::GPUModuleOp>(kernelModuleName);
+    if (!module) {
+      module = gpu::GPUModuleOp::create(b, getOperation().getLoc(),
+                                        kernelModuleName);
+      symbols.insert(module);
+    }
     getOperation()->setAttr(gpu::GPUDialect::getContainerModuleAttrName(),
                             b.getUnitAttr());
     for (device::LaunchOp launch : launches) {
